@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What nodes write and the driver reads: reports, digests, distress.
+
+The format is described in doc/source/contributor/protocols.rst. This module
+is shared by the driver (reads) and the lab's hollow nodes (write).
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+import dataclasses
+import enum
+import hashlib
+import hmac
+import json
+from typing import Any
+import zlib
+
+REPORT = "report"
+DIGEST = "digest"
+_COMPRESS_ABOVE = 4096
+_MAX_INFLATED = 4 << 20
+
+
+class NodeState(enum.StrEnum):
+    """What a node says about itself."""
+
+    BOOTING = "booting"
+    READY = "ready"
+    DRAINED = "drained"
+    FAILED = "failed"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class NodeError:
+    """Why a node failed, in the node's own words."""
+
+    phase: str
+    message: str
+    hint: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class AddonState:
+    """Progress of one add-on."""
+
+    state: str
+    required: bool
+    message: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """A control-plane member about itself."""
+
+    time: float
+    """Seconds since the epoch by the node's clock."""
+    member: str
+    server_id: str
+    operation: str
+    state: NodeState
+    phase: str
+    seconds: Mapping[str, float]
+    version: str
+    error: NodeError | None
+    addons: Mapping[str, AddonState]
+    signed: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class NodeDigest:
+    """One Node as the API server knows it."""
+
+    name: str
+    ready: bool
+    version: str
+    reason: str
+    operation: str = ""
+    phase: str = ""
+    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    error: NodeError | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Digest:
+    """Every Node, by one control-plane member."""
+
+    time: float
+    nodes: Mapping[str, NodeDigest]
+    signed: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Distress:
+    """A worker that could not join."""
+
+    server_name: str
+    time: float
+    error: NodeError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Board:
+    """The last report and digest of one control-plane member."""
+
+    report: Report | None = None
+    digest: Digest | None = None
+
+
+def sign(document: Mapping[str, Any], key: bytes) -> str:
+    """Return the hex HMAC-SHA256 of a document without its ``hmac``."""
+    bare = {k: v for k, v in document.items() if k != "hmac"}
+    text = json.dumps(bare, sort_keys=True, separators=(",", ":"))
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def encode(document: Mapping[str, Any], key: bytes | None = None) -> str:
+    """Return the ``data`` text of a signal, signed when a key is given."""
+    signed = dict(document, hmac=sign(document, key) if key else "")
+    text = json.dumps(signed, sort_keys=True, separators=(",", ":"))
+    if len(text) <= _COMPRESS_ABOVE:
+        return text
+    return "zlib:" + base64.b64encode(zlib.compress(text.encode())).decode()
+
+
+def decode(text: str) -> dict[str, Any]:
+    """Return the document in the ``data`` text of a signal.
+
+    :raises ValueError: when the text is not a document; whoever can write the
+        handle can write anything.
+    """
+    try:
+        if text.startswith("zlib:"):
+            inflater = zlib.decompressobj()
+            raw = inflater.decompress(
+                base64.b64decode(text[5:], validate=True), _MAX_INFLATED
+            )
+            text = raw.decode()
+        document = json.loads(text)
+    except (binascii.Error, zlib.error, UnicodeDecodeError) as exc:
+        raise ValueError(f"unreadable board entry: {exc}") from exc
+    if not isinstance(document, dict):
+        raise ValueError("a board entry must be a JSON object")
+    return document
+
+
+def read_board(metadata: Mapping[str, Any], key: bytes | None) -> Board:
+    """Parse the resource metadata of a board.
+
+    Entries that cannot be parsed count as absent. An entry whose signature
+    does not fit is kept only while it reports booting or failing, because a
+    node without its secrets cannot sign yet.
+
+    :param metadata: resource metadata of the handle as Heat returns it.
+    :param key: board key of the cluster, None when it is not known.
+    """
+    report, digest = None, None
+    document = _entry(metadata, REPORT)
+    if document is not None:
+        report = _report(document, _is_signed(document, key))
+    document = _entry(metadata, DIGEST)
+    if document is not None and _is_signed(document, key):
+        digest = _digest(document)
+    return Board(report=report, digest=digest)
+
+
+def read_distress(metadata: Mapping[str, Any]) -> tuple[Distress, ...]:
+    """Parse the resource metadata of the distress handle."""
+    found = []
+    for name in metadata:
+        document = _entry(metadata, name)
+        error = _error(document) if document else None
+        if document and error:
+            found.append(
+                Distress(
+                    server_name=str(name),
+                    time=_number(document.get("t")),
+                    error=error,
+                )
+            )
+    return tuple(sorted(found, key=lambda one: one.server_name))
+
+
+def _entry(metadata: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    entry = metadata.get(name)
+    data = entry.get("data") if isinstance(entry, Mapping) else None
+    if not isinstance(data, str):
+        return None
+    try:
+        return decode(data)
+    except ValueError:
+        return None
+
+
+def _is_signed(document: Mapping[str, Any], key: bytes | None) -> bool:
+    given = document.get("hmac")
+    if not key or not isinstance(given, str):
+        return False
+    return hmac.compare_digest(given, sign(document, key))
+
+
+def _report(document: Mapping[str, Any], signed: bool) -> Report | None:
+    try:
+        state = NodeState(document.get("state"))
+    except ValueError:
+        return None
+    if not signed and state not in (NodeState.BOOTING, NodeState.FAILED):
+        return None
+    addons = document.get("addons")
+    return Report(
+        time=_number(document.get("t")),
+        member=_text(document.get("member")),
+        server_id=_text(document.get("server")),
+        operation=_text(document.get("op")),
+        state=state,
+        phase=_text(document.get("phase")),
+        seconds=_seconds(document.get("seconds")),
+        version=_text(document.get("version")),
+        error=_error(document.get("error")),
+        addons={
+            str(name): AddonState(
+                state=_text(one.get("state")),
+                required=bool(one.get("required")),
+                message=_text(one.get("message")),
+            )
+            for name, one in (
+                addons.items() if isinstance(addons, Mapping) else ()
+            )
+            if isinstance(one, Mapping)
+        },
+        signed=signed,
+    )
+
+
+def _digest(document: Mapping[str, Any]) -> Digest | None:
+    nodes = document.get("nodes")
+    if not isinstance(nodes, Mapping):
+        return None
+    return Digest(
+        time=_number(document.get("t")),
+        nodes={
+            str(name): _node(str(name), one)
+            for name, one in nodes.items()
+            if isinstance(one, Mapping)
+        },
+        signed=True,
+    )
+
+
+def _node(name: str, one: Mapping[str, Any]) -> NodeDigest:
+    report = one.get("report")
+    own: Mapping[str, Any] = report if isinstance(report, Mapping) else {}
+    return NodeDigest(
+        name=name,
+        ready=one.get("ready") is True,
+        version=_text(one.get("version")),
+        reason=_text(one.get("reason")),
+        operation=_text(own.get("op")),
+        phase=_text(own.get("phase")),
+        seconds=_seconds(own.get("seconds")),
+        error=_error(own.get("error")),
+    )
+
+
+def _error(value: Any) -> NodeError | None:
+    if not isinstance(value, Mapping) or not value.get("message"):
+        return None
+    return NodeError(
+        phase=_text(value.get("phase")),
+        message=_text(value.get("message")),
+        hint=_text(value.get("hint")),
+    )
+
+
+def _seconds(value: Any) -> dict[str, float]:
+    if not isinstance(value, Mapping):
+        return {}
+    return {_text(name): _number(one) for name, one in value.items()}
+
+
+def _number(value: Any) -> float:
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if plain else 0.0
+
+
+def _text(value: Any, limit: int = 500) -> str:
+    """Return printable text of bounded length: it ends up in front of users."""
+    text = value if isinstance(value, str) else ""
+    return "".join(c if c.isprintable() else " " for c in text)[:limit]

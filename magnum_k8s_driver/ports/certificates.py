@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the driver needs from Magnum's certificate store."""
+
+import dataclasses
+from typing import Protocol
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class KeyPair:
+    """A CA certificate and its private key, both PEM, the key unencrypted."""
+
+    certificate: str
+    private_key: str = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Authorities:
+    """The three CAs Magnum keeps for a cluster."""
+
+    kubernetes: KeyPair
+    etcd: KeyPair
+    front_proxy: KeyPair
+
+
+class CertificatesPort(Protocol):
+    """CAs and the cluster secret of one cluster."""
+
+    def authorities(self) -> Authorities:
+        """Return the CAs the cluster's references point to."""
+
+    def find_secret(self) -> str | None:
+        """Return the reference of the stored cluster secret."""
+
+    def store_secret(self, text: str) -> str:
+        """Store the cluster secret and return its reference."""
+
+    def read_secret(self, reference: str) -> str:
+        """Return the stored text."""
+
+    def delete_secrets(self) -> None:
+        """Delete every stored cluster secret of this cluster."""
+
+    def delete_extra_authorities(self) -> None:
+        """Delete the etcd and front-proxy CAs and the cached client files.
+
+        Magnum itself deletes the Kubernetes CA and the client certificate.
+        """
