@@ -1,0 +1,442 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Magnum labels: each is declared once, as one field of :class:`Labels`.
+
+Names and meanings are those of Magnum's former Heat driver (table 3.1 of
+its contract); what that driver knew and this one does not is listed in
+:mod:`~magnum_k8s_driver.model.retired_labels`. Rules that need more than
+one label are in :mod:`~magnum_k8s_driver.model.inputs`.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import difflib
+from typing import Any
+
+from oslo_config import cfg
+
+from magnum_k8s_driver.model import label_types as t
+from magnum_k8s_driver.model import problems as problems_module
+from magnum_k8s_driver.model import retired_labels
+
+ALIASES = {"api_master_lb_allowed_cidrs": "master_lb_allowed_cidrs"}
+"""Other names of labels; magnum-ui 18 writes this one."""
+
+NOT_YET_HONOURED = frozenset(
+    (
+        "auto_healing_enabled",
+        "auto_scaling_enabled",
+        "ingress_controller",
+        "keystone_auth_enabled",
+        "monitoring_enabled",
+        "npd_enabled",
+    )
+)
+"""Switches whose add-on is not built yet: turning one on gives a warning."""
+
+_LONGEST_SHOWN = 80
+_NAME = r"[A-Za-z0-9][A-Za-z0-9 ._:/+-]{0,254}"
+_named = t.Pattern(_NAME, "a name or an id")
+_DNS_NAME = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
+_pods = t.Cidr(8, 28)
+
+
+def label(opt: cfg.Opt) -> Any:
+    """Declare a field of :class:`Labels` by its oslo.config option."""
+    default = None if opt.default is None else opt.type(opt.default)
+    return dataclasses.field(default=default, metadata={"opt": opt})
+
+
+def _opt(
+    name: str,
+    kind: t.LabelType,
+    default: str | None,
+    text: str,
+    secret: bool = False,
+) -> Any:
+    return label(
+        cfg.Opt(name, type=kind, default=default, help=text, secret=secret)
+    )
+
+
+def _switch(name: str, default: bool, text: str) -> Any:
+    return _opt(name, t.Boolean(), str(default).lower(), text)
+
+
+def _flags(name: str, component: str) -> Any:
+    return _opt(name, t.Flags(), "", f"Extra flags of {component}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Labels:
+    """Every supported label, typed; without arguments: all defaults."""
+
+    # Nodes ---------------------------------------------------------------
+    kube_tag: str = _opt(
+        "kube_tag",
+        t.Pattern(
+            r"v?[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,4}",
+            "a Kubernetes version such as v1.36.4",
+        ),
+        "",
+        "Kubernetes version; empty takes the one baked into the image, or "
+        "the newest that the driver knows.",
+    )
+    availability_zone: str = _opt(
+        "availability_zone", _named, "", "Zone of servers and volumes."
+    )
+    server_group_policy: str = _opt(
+        "server_group_policy",
+        t.Choice(
+            "soft-anti-affinity", "anti-affinity", "soft-affinity", "affinity"
+        ),
+        "soft-anti-affinity",
+        "How Nova spreads the servers of a node group over hypervisors.",
+    )
+    boot_volume_size: int = _opt(
+        "boot_volume_size",
+        t.Integer(0),
+        "0",
+        "Root volume in GiB; 0 boots from the hypervisor's disk.",
+    )
+    boot_volume_type: str = _opt(
+        "boot_volume_type", _named, "", "Volume type of root volumes."
+    )
+    docker_volume_type: str = _opt(
+        "docker_volume_type", _named, "", "Volume type of container volumes."
+    )
+    etcd_volume_size: int = _opt(
+        "etcd_volume_size",
+        t.Integer(0),
+        "0",
+        "Volume for etcd in GiB; 0 keeps etcd on the root disk.",
+    )
+    etcd_volume_type: str = _opt(
+        "etcd_volume_type", _named, "", "Volume type of etcd volumes."
+    )
+    min_node_count: int = _opt(
+        "min_node_count", t.Integer(0), "0", "Least nodes when autoscaling."
+    )
+    max_node_count: int | None = _opt(
+        "max_node_count", t.Integer(0), None, "Most nodes when autoscaling."
+    )
+    cgroup_driver: str = _opt(
+        "cgroup_driver",
+        t.Choice("systemd", "cgroupfs"),
+        "systemd",
+        "Cgroup driver of kubelet and containerd.",
+    )
+    selinux_mode: str = _opt(
+        "selinux_mode",
+        t.Choice("", "enforcing", "permissive", "disabled"),
+        "",
+        "SELinux mode of the nodes; empty leaves the image's own.",
+    )
+    containerd_version: str = _opt(
+        "containerd_version",
+        t.Pattern(
+            r"2\.[0-9]{1,3}\.[0-9]{1,3}", "a containerd version such as 2.1.9"
+        ),
+        "",
+        "containerd to install; empty takes the release table's.",
+    )
+    containerd_tarball_url: str = _opt(
+        "containerd_tarball_url",
+        t.Pattern(
+            r"https?://[A-Za-z0-9.\[\]:-]+/[A-Za-z0-9._~/%+@:=-]*",
+            "an http or https URL",
+        ),
+        "",
+        "Where to download containerd; needs containerd_tarball_sha256.",
+    )
+    containerd_tarball_sha256: str = _opt(
+        "containerd_tarball_sha256",
+        t.Pattern("[0-9a-f]{64}", "64 hexadecimal digits in lower case"),
+        "",
+        "SHA-256 of that download.",
+    )
+    # Network -------------------------------------------------------------
+    fixed_subnet_cidr: str = _opt(
+        "fixed_subnet_cidr",
+        t.Cidr(8, 28),
+        "10.0.0.0/24",
+        "Node network when no fixed_network is given.",
+    )
+    # kubeadm refuses service networks that are larger than /12 or hold
+    # fewer than 10 addresses (cmd/kubeadm validation.go, v1.36).
+    service_cluster_ip_range: str = _opt(
+        "service_cluster_ip_range",
+        t.Cidr(12, 28),
+        "10.254.0.0/16",
+        "Addresses of Kubernetes Services.",
+    )
+    calico_ipv4pool: str = _opt(
+        "calico_ipv4pool", _pods, "10.100.0.0/16", "Pod addresses, Calico."
+    )
+    calico_ipv4pool_ipip: str = _opt(
+        "calico_ipv4pool_ipip",
+        t.Choice("Off", "Always", "CrossSubnet", "Never"),
+        "Off",
+        "When Calico wraps pod traffic in IPIP.",
+    )
+    cilium_ipv4pool: str = _opt(
+        "cilium_ipv4pool", _pods, "10.100.0.0/16", "Pod addresses, Cilium."
+    )
+    flannel_network_cidr: str = _opt(
+        "flannel_network_cidr",
+        _pods,
+        "10.100.0.0/16",
+        "Pod addresses, Flannel.",
+    )
+    flannel_network_subnetlen: int = _opt(
+        "flannel_network_subnetlen",
+        t.Integer(10, 29),
+        "24",
+        "Prefix length of each node's share of the pod addresses, Flannel.",
+    )
+    flannel_backend: str = _opt(
+        "flannel_backend",
+        t.Choice("vxlan", "host-gw", "udp"),
+        "vxlan",
+        "How Flannel carries pod traffic between nodes.",
+    )
+    # API endpoint --------------------------------------------------------
+    master_lb_floating_ip_enabled: bool | None = _opt(
+        "master_lb_floating_ip_enabled",
+        t.Boolean(),
+        None,
+        "Floating IP for the API; unset follows floating_ip_enabled.",
+    )
+    master_lb_allowed_cidrs: tuple[str, ...] = _opt(
+        "master_lb_allowed_cidrs",
+        t.Listed(
+            t.network_or_address, "networks such as 10.0.0.0/8,192.0.2.7/32"
+        ),
+        "",
+        "Who may reach the API's load balancer; empty: everybody.",
+    )
+    octavia_provider: str = _opt(
+        "octavia_provider",
+        t.Pattern("[A-Za-z0-9_-]{1,64}", "an Octavia provider's name"),
+        "amphora",
+        "Octavia provider of the API's load balancer.",
+    )
+    octavia_lb_algorithm: str = _opt(
+        "octavia_lb_algorithm",
+        t.Choice(
+            "ROUND_ROBIN",
+            "LEAST_CONNECTIONS",
+            "SOURCE_IP",
+            "SOURCE_IP_PORT",
+            "",
+        ),
+        "",
+        "Algorithm of the API's load balancer; empty: SOURCE_IP_PORT for "
+        "the provider ovn, which knows no other, else ROUND_ROBIN.",
+    )
+    octavia_lb_healthcheck: bool = _opt(
+        "octavia_lb_healthcheck",
+        t.AlwaysTrue(
+            "the API is only dependable when its load balancer leaves out "
+            "nodes that do not answer"
+        ),
+        "true",
+        "Health monitor of the API's load balancer; cannot be turned off.",
+    )
+    # Components ----------------------------------------------------------
+    container_infra_prefix: str = _opt(
+        "container_infra_prefix",
+        t.Prefix(),
+        "",
+        "Registry and path to take every image of the driver from.",
+    )
+    kubelet_options: tuple[tuple[str, str], ...] = _flags(
+        "kubelet_options", "kubelet"
+    )
+    kubeapi_options: tuple[tuple[str, str], ...] = _flags(
+        "kubeapi_options", "kube-apiserver"
+    )
+    kubecontroller_options: tuple[tuple[str, str], ...] = _flags(
+        "kubecontroller_options", "kube-controller-manager"
+    )
+    kubescheduler_options: tuple[tuple[str, str], ...] = _flags(
+        "kubescheduler_options", "kube-scheduler"
+    )
+    kubeproxy_options: tuple[tuple[str, str], ...] = _flags(
+        "kubeproxy_options", "kube-proxy"
+    )
+    admission_control_list: tuple[str, ...] = _opt(
+        "admission_control_list",
+        t.Listed(
+            t.Pattern("[A-Za-z][A-Za-z0-9]*", "a plugin"),
+            "names of admission plugins, separated by commas",
+        ),
+        "",
+        "Admission plugins besides those that are on by default.",
+    )
+    # Add-ons -------------------------------------------------------------
+    cloud_provider_enabled: bool = _switch(
+        "cloud_provider_enabled", True, "OpenStack cloud controller manager."
+    )
+    cinder_csi_enabled: bool = _switch(
+        "cinder_csi_enabled", True, "Cinder CSI driver."
+    )
+    keystone_auth_enabled: bool = _switch(
+        "keystone_auth_enabled", False, "Log in to Kubernetes with Keystone."
+    )
+    metrics_server_enabled: bool = _switch(
+        "metrics_server_enabled", True, "Metrics server."
+    )
+    npd_enabled: bool = _switch("npd_enabled", False, "Node problem detector.")
+    auto_healing_enabled: bool = _switch(
+        "auto_healing_enabled", False, "Replace broken nodes unasked."
+    )
+    auto_scaling_enabled: bool = _switch(
+        "auto_scaling_enabled", False, "Cluster autoscaler."
+    )
+    ingress_controller: str = _opt(
+        "ingress_controller",
+        t.Choice(
+            "",
+            "octavia",
+            hint="install traefik, nginx and others from their Helm charts",
+        ),
+        "",
+        "Ingress controller; empty for none.",
+    )
+    monitoring_enabled: bool = _switch(
+        "monitoring_enabled", False, "Prometheus, Alertmanager and Grafana."
+    )
+    monitoring_retention_days: int = _opt(
+        "monitoring_retention_days", t.Integer(1), "14", "Days metrics stay."
+    )
+    monitoring_retention_size: int = _opt(
+        "monitoring_retention_size", t.Integer(1), "14", "Most GiB of metrics."
+    )
+    monitoring_interval_seconds: int = _opt(
+        "monitoring_interval_seconds",
+        t.Integer(1),
+        "30",
+        "Seconds between two readings.",
+    )
+    monitoring_storage_class_name: str = _opt(
+        "monitoring_storage_class_name",
+        t.Pattern(_DNS_NAME, "the name of a Kubernetes storage class"),
+        "",
+        "Storage class for metrics; empty keeps them on the node.",
+    )
+    monitoring_ingress_enabled: bool = _switch(
+        "monitoring_ingress_enabled", False, "Reach monitoring from outside."
+    )
+    cluster_basic_auth_secret: str = _opt(
+        "cluster_basic_auth_secret",
+        t.Pattern(_DNS_NAME, "the name of a Kubernetes secret"),
+        "",
+        "Secret with the users of monitoring's ingress.",
+    )
+    cluster_root_domain_name: str = _opt(
+        "cluster_root_domain_name",
+        t.Pattern(_DNS_NAME, "a domain name"),
+        "localhost",
+        "Domain of monitoring's ingress.",
+    )
+    grafana_admin_passwd: str = _opt(
+        "grafana_admin_passwd",
+        t.Pattern(r"[\x20-\x7e]{1,128}", "at most 128 printable characters"),
+        "",
+        "Password of Grafana's admin; empty makes a random one.",
+        secret=True,
+    )
+
+
+OPTS: tuple[cfg.Opt, ...] = tuple(
+    field.metadata["opt"] for field in dataclasses.fields(Labels)
+)
+"""Options of the same names: operators set defaults of labels with them."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ParsedLabels:
+    """What came out of a mapping of label texts."""
+
+    labels: Labels
+    """Labels with a problem have their default here."""
+    problems: tuple[problems_module.Problem, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """Sentences about labels that were ignored."""
+
+
+def parse(
+    raw: Mapping[str, str], defaults: Mapping[str, object] | None = None
+) -> ParsedLabels:
+    """Return typed labels; never raises.
+
+    Names are compared in lower case and values are trimmed, because Horizon
+    and people write them in many ways; an empty value means unset.
+
+    :param raw: labels as Magnum has them.
+    :param defaults: values, text or typed, of labels that are not set
+        there: the operator's. None or '' leaves the driver's own default.
+    """
+    given, warnings = _known(raw)
+    values: dict[str, Any] = {}
+    problems: list[problems_module.Problem] = []
+    for opt in OPTS:
+        for text in (given.get(opt.name), (defaults or {}).get(opt.name)):
+            if text is None or text in ("", ()):
+                continue
+            try:
+                values[opt.name] = opt.type(text)
+            except ValueError as error:
+                problems.append(_problem(opt, str(text), str(error)))
+            break
+    labels = Labels(**values)
+    warnings += [
+        f"Label {name} is accepted but not honoured by this release."
+        for name in sorted(NOT_YET_HONOURED)
+        if name in given and getattr(labels, name)
+    ]
+    return ParsedLabels(
+        labels=labels, problems=tuple(problems), warnings=tuple(warnings)
+    )
+
+
+def _problem(opt: cfg.Opt, text: str, wants: str) -> problems_module.Problem:
+    shown = text
+    if len(shown) > _LONGEST_SHOWN:
+        shown = f"{shown[: _LONGEST_SHOWN - 3]}..."
+    found = "not usable: it" if opt.secret else f"{shown!r} but"
+    return problems_module.Problem(
+        subject=f"label {opt.name}",
+        sentence=f"Label {opt.name} is {found} must be {wants}.",
+    )
+
+
+def _known(raw: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Return the set labels by their registered names, and warnings."""
+    names = {opt.name for opt in OPTS}
+    given: dict[str, str] = {}
+    warnings: list[str] = []
+    for written, value in sorted(raw.items(), key=lambda item: str(item[0])):
+        name = str(written).strip().lower()
+        text = "" if value is None else str(value).strip()
+        if not text:
+            continue
+        if name in ALIASES:
+            given.setdefault(ALIASES[name], text)
+        elif name in names:
+            given[name] = text
+        else:
+            warnings += _unknown(name, text)
+    return given, warnings
+
+
+def _unknown(name: str, text: str) -> list[str]:
+    reason = retired_labels.RETIRED.get(name)
+    if reason is not None:
+        # An old feature that is turned off is off: nothing to tell.
+        off = name.endswith("_enabled") and text.lower() in ("false", "0")
+        return [] if off else [f"Label {name} is ignored: {reason}"]
+    known = [*(opt.name for opt in OPTS), *retired_labels.RETIRED, *ALIASES]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return [f"Label {name[:_LONGEST_SHOWN]} is unknown and ignored.{hint}"]
