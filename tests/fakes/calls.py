@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counted calls with injected failures."""
+
+from collections.abc import Callable
+import dataclasses
+import functools
+from typing import Any
+
+from magnum_k8s_driver import exceptions
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """One call of a port's method."""
+
+    service: str
+    method: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+@dataclasses.dataclass
+class _Failure:
+    error: BaseException
+    after: bool
+    times: int
+
+
+class Calls:
+    """Every call of every port, in order, and the failures to come."""
+
+    def __init__(self) -> None:
+        self.log: list[Call] = []
+        self._named: dict[tuple[str, str], list[_Failure]] = {}
+        self._numbered: dict[int, _Failure] = {}
+
+    def count(self, service: str = "", method: str = "") -> int:
+        """Return how many calls were made, of a service or a method."""
+        return sum(
+            1
+            for call in self.log
+            if service in ("", call.service) and method in ("", call.method)
+        )
+
+    def fail_next(
+        self,
+        service: str,
+        method: str,
+        error: BaseException | None = None,
+        *,
+        after: bool = False,
+        times: int = 1,
+    ) -> None:
+        """Make the next calls of a method raise.
+
+        :param method: method name, ``*`` for any method of the service.
+        :param error: default ``CloudUnavailable``.
+        :param after: True: the call takes effect and only its answer is lost.
+        """
+        failure = _Failure(error or unavailable(service), after, times)
+        self._named.setdefault((service, method), []).append(failure)
+
+    def fail_call(
+        self,
+        number: int,
+        error: BaseException,
+        *,
+        after: bool = False,
+    ) -> None:
+        """Make the call with that number (from 0, of all services) raise."""
+        self._numbered[number] = _Failure(error, after, 1)
+
+    def stop_failing(self) -> None:
+        """Forget every failure that has not happened yet."""
+        self._named.clear()
+        self._numbered.clear()
+
+    def run(
+        self,
+        service: str,
+        method: str,
+        function: Callable[..., Any],
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """Count a call and perform it, or fail as ordered."""
+        number = len(self.log)
+        self.log.append(Call(service, method, args, kwargs))
+        failure = self._numbered.pop(number, None) or self._named_failure(
+            service, method
+        )
+        if failure is None:
+            return function(*args, **kwargs)
+        if failure.after:
+            function(*args, **kwargs)
+        raise failure.error
+
+    def _named_failure(self, service: str, method: str) -> _Failure | None:
+        for key in ((service, method), (service, "*")):
+            waiting = self._named.get(key)
+            if waiting:
+                failure = waiting[0]
+                failure.times -= 1
+                if failure.times <= 0:
+                    waiting.pop(0)
+                return failure
+        return None
+
+
+def unavailable(service: str) -> exceptions.CloudUnavailable:
+    """Return the error of a service that does not answer."""
+    return exceptions.CloudUnavailable(service, "no answer")
+
+
+def counted(service: str) -> Callable[[type], type]:
+    """Class decorator: route every public method through ``self.calls``.
+
+    Helpers of a fake that tests call (not the driver) are marked with
+    :func:`helper` and stay as they are.
+    """
+
+    def wrap(cls: type) -> type:
+        for name, function in list(vars(cls).items()):
+            plain = callable(function) and not name.startswith("_")
+            if plain and not getattr(function, "is_helper", False):
+                setattr(cls, name, _routed(service, name, function))
+        return cls
+
+    return wrap
+
+
+def helper(function: Callable[..., Any]) -> Any:
+    """Mark a method that only tests call."""
+    function.is_helper = True  # type: ignore[attr-defined]
+    return function
+
+
+def _routed(
+    service: str, name: str, function: Callable[..., Any]
+) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        bound = functools.partial(function, self)
+        return self.calls.run(service, name, bound, *args, **kwargs)
+
+    return method

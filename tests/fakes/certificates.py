@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A simulated certificate store of one cluster."""
+
+import datetime
+import functools
+import uuid
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.ports import certificates
+from tests.fakes import calls as calls_module
+
+
+@functools.cache
+def key_pair(name: str) -> certificates.KeyPair:
+    """Return a CA, always the same one for a name in this process."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + datetime.timedelta(days=3650))
+        .add_extension(x509.BasicConstraints(True, 0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    return certificates.KeyPair(
+        certificate=certificate.public_bytes(pem).decode(),
+        private_key=key.private_bytes(
+            pem,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ).decode(),
+    )
+
+
+@calls_module.counted("certificates")
+class FakeCertificates:
+    """CAs and secrets in memory."""
+
+    def __init__(self, calls: calls_module.Calls) -> None:
+        self.calls = calls
+        self.secrets: dict[str, str] = {}
+        self.extra_authorities = {"etcd", "front-proxy"}
+
+    def authorities(self) -> certificates.Authorities:
+        """See the port."""
+        return certificates.Authorities(
+            kubernetes=key_pair("kubernetes"),
+            etcd=key_pair("etcd"),
+            front_proxy=key_pair("front-proxy"),
+        )
+
+    def find_secret(self) -> str | None:
+        """See the port."""
+        return min(self.secrets, default=None)
+
+    def store_secret(self, text: str) -> str:
+        """See the port."""
+        reference = str(uuid.uuid4())
+        self.secrets[reference] = text
+        return reference
+
+    def read_secret(self, reference: str) -> str:
+        """See the port."""
+        if reference not in self.secrets:
+            raise exceptions.CloudError(
+                "certificate", f"there is no secret {reference}", status=404
+            )
+        return self.secrets[reference]
+
+    def delete_secrets(self) -> None:
+        """See the port."""
+        self.secrets.clear()
+
+    def delete_extra_authorities(self) -> None:
+        """See the port."""
+        self.extra_authorities.clear()

@@ -1,0 +1,354 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Simulated nodes: they boot, report on boards, upgrade and drain."""
+
+from collections.abc import Callable, Mapping
+import dataclasses
+import fnmatch
+import json
+import re
+from typing import Any
+
+from magnum_k8s_driver.model import board
+from tests.fakes import compute as compute_module
+from tests.fakes import heat as heat_module
+from tests.fakes import stack_work
+
+PHASES = ("prepare", "runtime", "binaries", "join", "report")
+
+
+@dataclasses.dataclass
+class Behaviour:
+    """How the nodes whose name fits a pattern behave."""
+
+    boot_seconds: float = 30.0
+    fail_phase: str = ""
+    """Phase the node fails in, empty when it works."""
+    message: str = "it did not work"
+    hint: str = ""
+    silent: bool = False
+    """Never says or does anything."""
+    unready: str = ""
+    """Reason why the node, having joined, is not ready."""
+    upgrade_seconds: float = 20.0
+    upgrade_error: str = ""
+    drain_seconds: float = 10.0
+    drain_error: str = ""
+
+
+@dataclasses.dataclass
+class FakeNode:
+    """What runs on a server."""
+
+    server: compute_module.FakeServer
+    joined: bool = False
+    failed_phase: str = ""
+    version: str = ""
+    upgrade_due: float | None = None
+    drain_due: float | None = None
+    drained: bool = False
+    error: board.NodeError | None = None
+    sequence: int = 0
+    told: str = ""
+    told_at: float = float("-inf")
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The server's metadata as the node reads them."""
+        return self.server.metadata
+
+    @property
+    def control_plane(self) -> bool:
+        """Tell whether it is a control-plane member."""
+        return self.metadata.get("magnum_role") == "control-plane"
+
+    @property
+    def cluster(self) -> str:
+        """UUID of the cluster, empty for a server that is no node."""
+        return self.metadata.get("magnum_cluster", "")
+
+
+class FakeNodes:
+    """Every node of the simulated cloud.
+
+    :ivar board_key: key that signs boards; None: taken from the user data
+        (``"board_key": "<hex>"``, plain) or with ``find_key``.
+    :ivar find_key: returns the board key of a cluster UUID.
+    :ivar addons: what the first ready control-plane member says of add-ons.
+    :ivar versions: version that new nodes run, when their metadata has no
+        ``magnum_version``.
+    :ivar forget: True: nodes of deleted servers leave the digest, as the cloud
+        controller manager does it.
+    """
+
+    def __init__(
+        self,
+        heat: heat_module.FakeHeat,
+        compute: compute_module.FakeCompute,
+        clock: Callable[[], float],
+    ) -> None:
+        self._heat = heat
+        self._compute = compute
+        self._clock = clock
+        self._behaviours: list[tuple[str, Behaviour]] = []
+        self.default = Behaviour()
+        self.by_id: dict[str, FakeNode] = {}
+        self.board_key: bytes | None = None
+        self.find_key: Callable[[str], bytes | None] = lambda uuid: None
+        self.addons: dict[str, dict[str, Any]] = {}
+        self.version = "v1.36.0"
+        self.forget = True
+        self.mute = False
+        """True: no control plane writes its board any more."""
+
+    def behave(self, pattern: str, **changes: Any) -> Behaviour:
+        """Set how nodes with such server names behave; the last one wins."""
+        behaviour = dataclasses.replace(self.default, **changes)
+        self._behaviours.insert(0, (pattern, behaviour))
+        return behaviour
+
+    def behaviour(self, node: FakeNode) -> Behaviour:
+        """Return how a node behaves."""
+        for pattern, behaviour in self._behaviours:
+            if fnmatch.fnmatchcase(node.server.name, pattern):
+                return behaviour
+        return self.default
+
+    def named(self, pattern: str) -> FakeNode:
+        """Return the node on the only server whose name fits."""
+        return self.by_id[self._compute.named(pattern).id]
+
+    def tick(self) -> None:
+        """Let every node do what is due."""
+        for server in self._compute.by_id.values():
+            if server.metadata.get("magnum_cluster"):
+                self.by_id.setdefault(server.id, FakeNode(server=server))
+        if self.forget:
+            gone = set(self.by_id) - set(self._compute.by_id)
+            for server_id in gone:
+                del self.by_id[server_id]
+        for node in self._living():
+            self._live(node)
+        for node in self._living():
+            if node.control_plane and not self.mute:
+                self._write_board(node)
+
+    def _living(self) -> list[FakeNode]:
+        return [
+            node
+            for node in self.by_id.values()
+            if node.server.id in self._compute.by_id
+            and node.server.status == "ACTIVE"
+            and not self.behaviour(node).silent
+        ]
+
+    def _live(self, node: FakeNode) -> None:
+        behaviour, now = self.behaviour(node), self._clock()
+        if not node.joined:
+            self._boot(node, behaviour, now)
+            return
+        self._upgrade(node, behaviour, now)
+        self._drain(node, behaviour, now)
+
+    def _boot(self, node: FakeNode, how: Behaviour, now: float) -> None:
+        age = now - node.server.created
+        phase = self.phase(node)
+        if how.fail_phase and phase == how.fail_phase:
+            node.failed_phase = phase
+            node.error = board.NodeError(
+                phase=phase, message=how.message, hint=how.hint
+            )
+            node.server.console = "MAGNUM-NODE failed " + json.dumps(
+                dataclasses.asdict(node.error)
+            )
+            if not node.control_plane:
+                self._write_distress(node)
+        if node.failed_phase and not how.fail_phase:
+            node.failed_phase, node.error = "", None
+        may = node.control_plane or self._control_plane_is_up(node.cluster)
+        if age >= how.boot_seconds and may and not node.failed_phase:
+            node.joined = True
+            node.version = node.metadata.get("magnum_version", self.version)
+            node.server.console = "MAGNUM-NODE ready {}"
+
+    def phase(self, node: FakeNode) -> str:
+        """Return the phase a node is in."""
+        if node.failed_phase:
+            return node.failed_phase
+        if node.drained:
+            return "drained"
+        if node.joined:
+            return "upgrade" if node.upgrade_due is not None else "ready"
+        total = max(self.behaviour(node).boot_seconds, 0.001)
+        age = self._clock() - node.server.created
+        index = int(age / total * len(PHASES))
+        return PHASES[min(index, len(PHASES) - 1)]
+
+    def _control_plane_is_up(self, cluster: str) -> bool:
+        return any(
+            node.joined and node.control_plane and node.cluster == cluster
+            for node in self._living()
+        )
+
+    def _upgrade(self, node: FakeNode, how: Behaviour, now: float) -> None:
+        wanted = node.metadata.get("magnum_version", node.version)
+        if wanted == node.version:
+            node.upgrade_due = None
+            return
+        if node.upgrade_due is None:
+            node.upgrade_due = now + how.upgrade_seconds
+        if now < node.upgrade_due:
+            return
+        if how.upgrade_error:
+            node.error = board.NodeError(
+                phase="upgrade", message=how.upgrade_error
+            )
+            return
+        node.version, node.upgrade_due, node.error = wanted, None, None
+
+    def _drain(self, node: FakeNode, how: Behaviour, now: float) -> None:
+        if node.metadata.get("magnum_drain") != "1":
+            node.drain_due, node.drained = None, False
+            return
+        if node.drain_due is None:
+            node.drain_due = now + how.drain_seconds
+        if now < node.drain_due or node.drained:
+            return
+        if how.drain_error:
+            node.error = board.NodeError(
+                phase="drain", message=how.drain_error
+            )
+            return
+        node.drained = True
+
+    def _handle(
+        self, cluster: str, member: str | None
+    ) -> stack_work.Resource | None:
+        """Return a member's board, or the distress handle."""
+        for stack, one in self._heat.handles():
+            if not self._is_of(stack, cluster):
+                continue
+            if member is None and one.name == "distress":
+                return one
+            names = (member, f"board_{member}", f"board-{member}")
+            if member is not None and one.name in names:
+                return one
+        return None
+
+    def _is_of(self, stack: heat_module.FakeStack, cluster: str) -> bool:
+        """Tell whether a stack has a server or a tag of the cluster."""
+        if any(cluster in tag for tag in stack.tags):
+            return True
+        if cluster in json.dumps([stack.name, stack.parameters], default=str):
+            return True
+        return any(
+            one.properties.get("metadata", {}).get("magnum_cluster") == cluster
+            for one in stack.root.walk()
+            if one.type == stack_work.SERVER
+        )
+
+    def _key(self, node: FakeNode) -> bytes | None:
+        if self.board_key is not None:
+            return self.board_key
+        found = re.search(
+            r'\\?"board_key\\?":\s*\\?"([0-9a-f]+)', node.server.user_data
+        )
+        if found:
+            return bytes.fromhex(found.group(1))
+        return self.find_key(node.cluster)
+
+    def _write_distress(self, node: FakeNode) -> None:
+        handle = self._handle(node.cluster, None)
+        if handle is None or node.error is None:
+            return
+        document = {
+            "v": 1,
+            "t": self._clock(),
+            "server": node.server.id,
+            "group": node.metadata.get("magnum_nodegroup", ""),
+            "member": node.metadata.get("magnum_member", ""),
+            **dataclasses.asdict(node.error),
+        }
+        _signal(handle, node.server.name, document, None, "FAILURE")
+
+    def _write_board(self, node: FakeNode) -> None:
+        member = node.metadata.get("magnum_member", "")
+        handle = self._handle(node.cluster, member)
+        if handle is None:
+            return
+        nodes = self.digest(node.cluster) if node.joined else {}
+        report = self._report(node)
+        told = json.dumps([report, nodes], sort_keys=True)
+        now = self._clock()
+        if told == node.told and now < node.told_at + 60.0:
+            return
+        if node.joined and report["state"] == "ready" and node.told:
+            if now < node.told_at + 10.0:
+                return
+        node.told, node.told_at = told, now
+        key = self._key(node) if node.joined else None
+        node.sequence += 1
+        head = {"v": 1, "seq": node.sequence, "t": now}
+        _signal(handle, board.REPORT, {**head, **report}, key, "SUCCESS")
+        if node.joined:
+            body = {**head, "nodes": nodes}
+            _signal(handle, board.DIGEST, body, key, "SUCCESS")
+
+    def _report(self, node: FakeNode) -> dict[str, Any]:
+        state = "ready" if node.joined else "booting"
+        if node.drained:
+            state = "drained"
+        if node.failed_phase or (node.error is not None and node.joined):
+            state = "failed"
+        return {
+            "member": node.metadata.get("magnum_member", ""),
+            "server": node.server.id,
+            "op": node.metadata.get("magnum_op", ""),
+            "state": state,
+            "phase": self.phase(node),
+            "seconds": {},
+            "version": node.version,
+            "error": dataclasses.asdict(node.error) if node.error else None,
+            "addons": self.addons if node.joined else {},
+        }
+
+    def digest(self, cluster: str) -> dict[str, Any]:
+        """Return the ``nodes`` of a cluster's digest."""
+        living = {node.server.id for node in self._living()}
+        found: dict[str, Any] = {}
+        for node in self.by_id.values():
+            if not node.joined or node.cluster != cluster:
+                continue
+            reason = self.behaviour(node).unready
+            if node.server.id not in living:
+                reason = "NodeStatusUnknown: Kubelet stopped posting status"
+            found[node.server.name] = {
+                "ready": not reason,
+                "version": node.version,
+                "reason": reason,
+                "report": {
+                    "op": node.metadata.get("magnum_op", ""),
+                    "phase": self.phase(node),
+                    "version": node.version,
+                    "ready": not reason,
+                    "error": (
+                        dataclasses.asdict(node.error) if node.error else None
+                    ),
+                    "seconds": {},
+                    "t": 0,
+                },
+            }
+        return found
+
+
+def _signal(
+    handle: stack_work.Resource,
+    name: str,
+    document: Mapping[str, Any],
+    key: bytes | None,
+    status: str,
+) -> None:
+    handle.metadata[name] = {
+        "data": board.encode(document, key),
+        "reason": str(document.get("phase", name)),
+        "status": status,
+    }

@@ -1,0 +1,482 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the simulated Heat works a stack off, one resource after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+import dataclasses
+import fnmatch
+from typing import Any
+import uuid
+
+from magnum_k8s_driver.ports import heat as heat_port
+from tests.fakes import hot
+
+SERVER = "OS::Nova::Server"
+HANDLE = "OS::Heat::WaitConditionHandle"
+IN_PLACE = {
+    SERVER: {
+        "metadata",
+        "name",
+        "networks",
+        "user_data_update_policy",
+        "image_update_policy",
+        "flavor_update_policy",
+    },
+}
+"""Properties whose change leaves a server's id alone; heat/engine/resources/
+openstack/nova/server.py, ``update_allowed``. Other types are kept always."""
+
+
+@dataclasses.dataclass
+class Resource:
+    """A resource of a stack."""
+
+    name: str
+    type: str
+    physical_id: str = ""
+    action: str = "INIT"
+    phase: str = "COMPLETE"
+    reason: str = ""
+    updated: float = 0.0
+    properties: dict[str, Any] = dataclasses.field(default_factory=dict)
+    metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
+    nested: Level | None = None
+
+    @property
+    def status(self) -> str:
+        """Heat's two words in one."""
+        return f"{self.action}_{self.phase}"
+
+
+@dataclasses.dataclass
+class Level:
+    """The resources of the root stack or of a nested one."""
+
+    stack_id: str
+    parent: str
+    resources: dict[str, Resource] = dataclasses.field(default_factory=dict)
+    template: dict[str, Any] = dataclasses.field(default_factory=dict)
+    parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def walk(self) -> Iterator[Resource]:
+        """Yield every resource at and below this level."""
+        for one in self.resources.values():
+            yield one
+            if one.nested is not None:
+                yield from one.nested.walk()
+
+    def levels(self) -> Iterator[Level]:
+        """Yield this level and those below."""
+        yield self
+        for one in self.resources.values():
+            if one.nested is not None:
+                yield from one.nested.levels()
+
+
+@dataclasses.dataclass
+class Step:
+    """Work on one resource, due at a time."""
+
+    due: float
+    path: tuple[str, ...]
+    remove: bool
+    opening: bool = False
+    """The start of a nested stack, which exists before its resources do."""
+
+
+def planned(heat: Any, stack: Any) -> list[Step]:
+    """Return the work of the operation that starts now.
+
+    Independent resources are worked on at the same time: a resource is due
+    one delay after the last one it depends on.
+    """
+    start, delay = heat.clock(), heat.resource_seconds
+    steps: list[Step] = []
+    if stack.action == heat_port.StackAction.DELETE:
+        for one in stack.root.resources:
+            steps.append(Step(start + delay, (one,), True))
+        return steps
+    _plan_level(heat, stack, stack.template, stack.root, (), start, steps)
+    end = max([start, *(step.due for step in steps)])
+    _plan_removals(
+        stack.template, stack.files, stack.root, (), end + delay, steps
+    )
+    return sorted(steps, key=lambda step: step.due)
+
+
+def _plan_level(
+    heat: Any,
+    stack: Any,
+    template: Mapping[str, Any],
+    level: Level,
+    above: tuple[str, ...],
+    start: float,
+    steps: list[Step],
+) -> float:
+    bodies = template.get("resources") or {}
+    due: dict[str, float] = {}
+    for name in hot.in_order(bodies):
+        body = bodies[name]
+        if not above and not context(heat, stack, level).enabled(body):
+            continue
+        wanted = body.get("depends_on") or []
+        needed = [wanted] if isinstance(wanted, str) else list(wanted)
+        needed += list(hot.references(body.get("properties")))
+        begin = max([start, *(due.get(str(one), start) for one in needed)])
+        resource = level.resources.setdefault(
+            str(name), Resource(name=str(name), type=str(body["type"]))
+        )
+        end = begin + heat.resource_seconds
+        nested = stack.files.get(resource.type)
+        if nested is not None:
+            if resource.nested is None:
+                resource.nested = Level(stack_id="", parent=resource.name)
+            steps.append(Step(begin, (*above, resource.name), False, True))
+            end = _plan_level(
+                heat,
+                stack,
+                hot.load(nested),
+                resource.nested,
+                (*above, resource.name),
+                begin,
+                steps,
+            )
+        steps.append(Step(end, (*above, resource.name), False))
+        due[str(name)] = end
+    return max([start, *due.values()])
+
+
+def _plan_removals(
+    template: Mapping[str, Any],
+    files: Mapping[str, str],
+    level: Level,
+    above: tuple[str, ...],
+    due: float,
+    steps: list[Step],
+) -> None:
+    bodies = {str(k): v for k, v in (template.get("resources") or {}).items()}
+    for name, one in level.resources.items():
+        if name not in bodies:
+            steps.append(Step(due, (*above, name), True))
+        elif one.nested is not None and one.type in files:
+            _plan_removals(
+                hot.load(files[one.type]),
+                files,
+                one.nested,
+                (*above, name),
+                due,
+                steps,
+            )
+
+
+def advance(heat: Any, stack: Any) -> None:
+    """Do the steps that are due and end the operation when none is left."""
+    now = heat.clock()
+    waiting: list[Step] = []
+    for step in stack.steps:
+        path = f"{stack.name}/{'/'.join(step.path)}"
+        hangs = any(fnmatch.fnmatchcase(path, p) for p in heat.hanging)
+        if step.due > now or hangs:
+            waiting.append(step)
+        elif step.remove:
+            _remove(heat, stack, step.path, path)
+        else:
+            _build(heat, stack, step, path)
+    failed = [one for one in stack.root.walk() if one.phase == "FAILED"]
+    if failed and stack.action != heat_port.StackAction.DELETE:
+        waiting = _still_wanted(stack, waiting, failed)
+    stack.steps = waiting
+    failed = [one for one in stack.root.walk() if one.phase == "FAILED"]
+    if waiting and now >= stack.started + stack.timeout:
+        _end(stack, "FAILED", "Timed out")
+    elif not waiting and failed:
+        one = failed[-1]
+        _end(
+            stack,
+            "FAILED",
+            f"Resource {one.action} failed: {one.reason}",
+        )
+    elif not waiting:
+        _end(
+            stack,
+            "COMPLETE",
+            f"Stack {stack.action} completed successfully",
+        )
+        stack.deleted = stack.action == heat_port.StackAction.DELETE
+
+
+def _still_wanted(
+    stack: Any, waiting: list[Step], failed: list[Resource]
+) -> list[Step]:
+    """Keep the ends of nested stacks: Heat starts nothing after a failure."""
+    if not any(
+        one.updated > stack.started for one in failed if one.nested is None
+    ):
+        return waiting
+    kept = []
+    for step in waiting:
+        found = _find(stack, step.path)
+        if found and found[1].nested is not None and found[1].physical_id:
+            kept.append(dataclasses.replace(step, due=0.0))
+    return kept
+
+
+def _end(stack: Any, phase: str, reason: str) -> None:
+    stack.phase = heat_port.StackPhase(phase)
+    stack.reason, stack.steps = reason, []
+
+
+def context(heat: Any, stack: Any, level: Level) -> hot.Context:
+    """Return what expressions of a level are evaluated with."""
+    template = level.template if level.parent else stack.template
+    given = level.parameters if level.parent else stack.parameters
+    declared = template.get("parameters") or {}
+    values = {
+        name: hot.typed(given.get(name, body.get("default")), body["type"])
+        for name, body in declared.items()
+    }
+    values["OS::stack_name"] = stack.name
+    values["OS::stack_id"] = level.stack_id
+    values["OS::project_id"] = heat.project_id
+
+    def resource_id(name: str) -> Any:
+        one = level.resources.get(name)
+        return (one.physical_id or None) if one else None
+
+    def attribute(name: str, wanted: str) -> Any:
+        one = level.resources.get(name)
+        return _attribute(heat, stack, one, wanted) if one else None
+
+    return hot.Context(template, values, stack.files, resource_id, attribute)
+
+
+def _attribute(heat: Any, stack: Any, one: Resource, wanted: str) -> Any:
+    for (kind, name), value in heat.attributes.items():
+        if name == wanted and fnmatch.fnmatchcase(one.type, kind):
+            return value
+    if not one.physical_id:
+        return None
+    if one.nested is not None:
+        inner = context(heat, stack, one.nested)
+        if wanted == "outputs" or wanted not in (
+            one.nested.template.get("outputs") or {}
+        ):
+            outputs = one.nested.template.get("outputs") or {}
+            return {
+                k: inner.resolve(v.get("value")) for k, v in outputs.items()
+            }
+        body = one.nested.template["outputs"][wanted]
+        return inner.resolve(body.get("value"))
+    if one.type == HANDLE and wanted == "signal":
+        return {
+            "alarm_url": f"http://heat/v1/{one.physical_id}/signal",
+            "auth_url": "http://keystone/v3",
+            "user_id": f"user-{one.physical_id}",
+            "password": f"secret-{one.physical_id}",
+            "project_id": "stack-project",
+            "domain_id": "stack-domain",
+            "region_name": "RegionOne",
+        }
+    return _plain_attribute(heat, one, wanted)
+
+
+def _plain_attribute(heat: Any, one: Resource, wanted: str) -> Any:
+    server = heat.compute.by_id.get(one.physical_id)
+    address = server.address if server else _address(one.physical_id)
+    known: dict[str, Any] = {
+        "first_address": address,
+        "vip_address": address,
+        "floating_ip_address": "203.0.113." + address.rsplit(".", 1)[-1],
+        "fixed_ips": [{"ip_address": address, "subnet_id": "subnet"}],
+        "addresses": {"net": [{"addr": address}]},
+        "networks": {"net": [address]},
+        "name": server.name if server else one.properties.get("name"),
+    }
+    return known.get(wanted, f"{one.name}.{wanted}")
+
+
+def _address(physical_id: str) -> str:
+    number = uuid.UUID(physical_id).int
+    return f"10.1.{number % 250}.{number // 250 % 250 + 1}"
+
+
+def _find(stack: Any, path: tuple[str, ...]) -> tuple[Level, Resource] | None:
+    level: Level | None = stack.root
+    for name in path[:-1]:
+        above = level.resources.get(name) if level else None
+        level = above.nested if above else None
+    one = level.resources.get(path[-1]) if level else None
+    return (level, one) if level is not None and one is not None else None
+
+
+def _ordered_failure(heat: Any, path: str) -> str:
+    for pattern, (reason, times) in list(heat.failing.items()):
+        if fnmatch.fnmatchcase(path, pattern):
+            heat.failing[pattern] = [reason, times - 1]
+            if times <= 1:
+                del heat.failing[pattern]
+            return str(reason)
+    return ""
+
+
+def _fail(one: Resource, path: tuple[str, ...], reason: str) -> None:
+    one.phase = "FAILED"
+    where = ".".join(f"resources.{name}" for name in path)
+    one.reason = f"{where}: {reason}"
+
+
+def _build(heat: Any, stack: Any, step: Step, full: str) -> None:
+    found = _find(stack, step.path)
+    if found is None:
+        return
+    level, one = found
+    template = level.template if level.parent else stack.template
+    body = _by_text(template.get("resources") or {}, one.name)
+    values = context(heat, stack, level)
+    if body is None or not values.enabled(body):
+        level.resources.pop(one.name, None)
+        return
+    one.type = str(body["type"])
+    wanted = values.resolve(body.get("properties") or {})
+    if one.nested is None or one.type not in stack.files:
+        _build_plain(heat, one, wanted, step.path, full)
+    elif step.opening:
+        _open_nested(one.nested, stack, one, wanted)
+    else:
+        bad = [r for r in one.nested.walk() if r.phase == "FAILED"]
+        one.phase = "FAILED" if bad else "COMPLETE"
+        one.reason = bad[-1].reason if bad else "state changed"
+        one.updated = heat.clock()
+
+
+def _by_text(bodies: Mapping[Any, Any], name: str) -> Any:
+    """Return a body by its name; YAML may have read ``0`` as a number."""
+    return next((b for key, b in bodies.items() if str(key) == name), None)
+
+
+def _open_nested(
+    nested: Level, stack: Any, one: Resource, wanted: dict[str, Any]
+) -> None:
+    one.action = "UPDATE" if one.physical_id else "CREATE"
+    one.phase, one.reason = "IN_PROGRESS", ""
+    one.physical_id = one.physical_id or str(uuid.uuid4())
+    nested.stack_id = one.physical_id
+    nested.template = hot.load(stack.files[one.type])
+    nested.parameters = one.properties = dict(wanted)
+
+
+def _build_plain(
+    heat: Any,
+    one: Resource,
+    wanted: dict[str, Any],
+    path: tuple[str, ...],
+    full: str,
+) -> None:
+    new = not one.physical_id or _must_replace(heat, one, wanted)
+    same = not new and wanted == one.properties and one.phase == "COMPLETE"
+    if same:
+        return
+    old, one.action = one.physical_id, "CREATE" if new else "UPDATE"
+    one.phase, one.updated = "COMPLETE", heat.clock()
+    one.reason = "state changed"
+    reason = _ordered_failure(heat, full)
+    if reason:
+        one.properties = dict(wanted)
+        _fail(one, path, reason)
+        return
+    if one.type == SERVER:
+        _build_server(heat, one, wanted, new, path)
+    elif new:
+        one.physical_id = str(uuid.uuid4())
+        one.metadata = {}
+    one.properties = dict(wanted)
+    if new and old:
+        heat.compute.by_id.pop(old, None)
+
+
+def _must_replace(heat: Any, one: Resource, wanted: dict[str, Any]) -> bool:
+    if one.phase == "FAILED" and one.action == "CREATE":
+        return True
+    if one.type != SERVER:
+        return False
+    server = heat.compute.by_id.get(one.physical_id)
+    if server is None or server.status == "ERROR":
+        return True
+    changed = {
+        key
+        for key in {*wanted, *one.properties}
+        if wanted.get(key) != one.properties.get(key)
+    } - IN_PLACE[SERVER]
+    for key, default in (
+        ("image", "REBUILD"),
+        ("flavor", "RESIZE"),
+        ("user_data", "REPLACE"),
+    ):
+        policy = wanted.get(f"{key}_update_policy", default)
+        if policy not in ("REPLACE",):
+            changed.discard(key)
+    return bool(changed)
+
+
+def _build_server(
+    heat: Any,
+    one: Resource,
+    wanted: dict[str, Any],
+    new: bool,
+    path: tuple[str, ...],
+) -> None:
+    if not new:
+        server = heat.compute.by_id[one.physical_id]
+        server.name = str(wanted.get("name", server.name))
+        server.image = str(wanted.get("image", server.image))
+        server.flavor = str(wanted.get("flavor", server.flavor))
+        server.metadata = {
+            str(k): str(v) for k, v in (wanted.get("metadata") or {}).items()
+        }
+        return
+    given = str(wanted.get("user_data") or "")
+    if _is_uuid(given) and given not in heat.config_texts:
+        one.physical_id = ""
+        _fail(
+            one,
+            path,
+            f"Software config with id {given} not found",
+        )
+        return
+    _name, text = heat.config_texts.get(given, ("", given))
+    server = heat.compute.boot(
+        str(wanted.get("name") or one.name), wanted, text
+    )
+    one.physical_id = server.id
+    if server.status == "ERROR":
+        _fail(
+            one,
+            path,
+            'Went to status ERROR due to "Message: '
+            f'{server.fault}, Code: 500"',
+        )
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _remove(heat: Any, stack: Any, path: tuple[str, ...], full: str) -> None:
+    found = _find(stack, path)
+    if found is None:
+        return
+    level, one = found
+    reason = _ordered_failure(heat, full)
+    if reason:
+        one.action = "DELETE"
+        _fail(one, path, reason)
+        return
+    below = list(one.nested.walk()) if one.nested else []
+    for each in [one, *below]:
+        heat.compute.by_id.pop(each.physical_id, None)
+    del level.resources[one.name]
