@@ -42,9 +42,7 @@ def list_files(path: str) -> tuple[str, ...]:
     return tuple(sorted(_walk(root().joinpath(*path.split("/")), path)))
 
 
-def _walk(
-    directory: resources_abc.Traversable, path: str
-) -> Iterator[str]:
+def _walk(directory: resources_abc.Traversable, path: str) -> Iterator[str]:
     for entry in directory.iterdir():
         if entry.name.startswith(("__", ".")):
             continue
