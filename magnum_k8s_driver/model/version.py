@@ -98,10 +98,11 @@ def kubelet_problems(
 ) -> tuple[problems_module.Problem, ...]:
     """Return why nodes of a version cannot serve under a control plane."""
     behind = _minors_between(kubelet, control_plane)
-    if kubelet > control_plane:
+    if behind < 0 or kubelet.major > control_plane.major:
+        # Minors only: another patch of the same minor is within the policy.
         rule = "nodes may not be newer than the control plane"
-    elif control_plane.major != kubelet.major or (
-        behind > KUBELET_MINORS_BEHIND
+    elif behind > KUBELET_MINORS_BEHIND or (
+        kubelet.major < control_plane.major
     ):
         rule = f"nodes may be {KUBELET_MINORS_BEHIND} minors older at most"
     else:

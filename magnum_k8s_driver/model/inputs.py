@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From Magnum's fields and the cloud's facts to a specification.
+
+Magnum's fields are looked at once, here and in the two modules that check
+node groups and networks. All that is wrong with a request is told together.
+"""
+
+import re
+
+from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.model import facts as facts_module
+from magnum_k8s_driver.model import fields
+from magnum_k8s_driver.model import group_spec
+from magnum_k8s_driver.model import labels as labels_module
+from magnum_k8s_driver.model import network_spec
+from magnum_k8s_driver.model import spec as spec_module
+from magnum_k8s_driver.model import version as version_module
+
+ClusterInputs = fields.ClusterInputs
+NodeGroupInputs = fields.NodeGroupInputs
+Site = fields.Site
+References = facts_module.References
+
+MAX_NAME = 64
+"""X.509 common names end there, and Magnum puts the name into one."""
+
+_REGISTRY = re.compile(
+    r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?"
+)
+
+
+def references(inputs: ClusterInputs, site: Site | None = None) -> References:
+    """Return what has to be looked up before :func:`to_spec`."""
+    site = site or Site()
+    per_group = [
+        labels_module.parse(
+            group_spec.effective_labels(inputs, group), site.label_defaults
+        ).labels
+        for group in inputs.node_groups
+    ]
+    return References(
+        images=frozenset(one.image for one in inputs.node_groups if one.image),
+        flavors=frozenset(
+            one.flavor for one in inputs.node_groups if one.flavor
+        ),
+        networks=frozenset(
+            filter(None, (inputs.external_network, inputs.fixed_network))
+        ),
+        subnets=frozenset(filter(None, (inputs.fixed_subnet,))),
+        keypair=inputs.keypair,
+        availability_zones=any(one.availability_zone for one in per_group),
+        volume_types=any(
+            one.boot_volume_type
+            or one.docker_volume_type
+            or one.etcd_volume_type
+            for one in per_group
+        ),
+        load_balancer=inputs.master_lb_enabled,
+    )
+
+
+def warnings(inputs: ClusterInputs, site: Site | None = None) -> list[str]:
+    """Return sentences about labels that are ignored, for the log."""
+    site = site or Site()
+    mappings = [inputs.labels, *(one.labels for one in inputs.node_groups)]
+    told = (
+        sentence
+        for one in mappings
+        for sentence in labels_module.parse(one, site.label_defaults).warnings
+    )
+    return list(dict.fromkeys(told))
+
+
+def to_spec(
+    inputs: ClusterInputs,
+    facts: facts_module.CloudFacts,
+    site: Site | None = None,
+) -> spec_module.ClusterSpec:
+    """Return what the cluster shall be.
+
+    :param inputs: Magnum's fields.
+    :param facts: answers to :func:`references` of the same inputs.
+    :param site: label defaults and supported Kubernetes versions.
+    :raises InvalidClusterSpec: with every problem there is.
+    """
+    checks = group_spec.Checks(
+        cluster=inputs, facts=facts, site=site or Site(), problems=[]
+    )
+    parsed = labels_module.parse(inputs.labels, checks.site.label_defaults)
+    checks.problems.extend(parsed.problems)
+    _check_refused(checks)
+    groups = [group_spec.node_group(one, checks) for one in inputs.node_groups]
+    control_planes = [
+        one for one in groups if one.role is spec_module.Role.CONTROL_PLANE
+    ]
+    if len(control_planes) != 1:
+        checks.tell(
+            "control plane",
+            f"The cluster has {len(control_planes)} node groups for the "
+            "control plane but must have one.",
+        )
+    workers = tuple(
+        one for one in groups if one.role is spec_module.Role.WORKER
+    )
+    network = network_spec.network(parsed.labels, checks)
+    endpoint = network_spec.endpoint(parsed.labels, checks)
+    proxy = network_spec.proxy(network, checks)
+    public_key = _public_key(checks)
+    _check_skew(control_planes, workers, checks)
+    if checks.problems:
+        raise exceptions.InvalidClusterSpec(
+            list(dict.fromkeys(checks.problems))
+        )
+    return spec_module.ClusterSpec(
+        uuid=inputs.uuid,
+        name=inputs.name,
+        project_id=inputs.project_id,
+        kubernetes_version=control_planes[0].kubernetes_version,
+        network=network,
+        endpoint=endpoint,
+        control_plane=control_planes[0],
+        workers=workers,
+        ssh_public_key=public_key,
+        proxy=proxy,
+        insecure_registry=inputs.insecure_registry,
+        volume_driver=inputs.volume_driver,
+        cloud=facts.cloud,
+        labels=parsed.labels,
+    )
+
+
+def _check_refused(checks: group_spec.Checks) -> None:
+    """Tell about fields whose value this driver does not offer."""
+    inputs = checks.cluster
+    refusals = {
+        "name": len(inputs.name) > MAX_NAME
+        and f"The cluster's name has {len(inputs.name)} characters; "
+        f"certificates take {MAX_NAME} at most.",
+        "tls_disabled": inputs.tls_disabled
+        and "The field tls_disabled cannot be set: the Kubernetes API is "
+        "only served with TLS.",
+        "registry_enabled": inputs.registry_enabled
+        and "The field registry_enabled cannot be set: no registry is run in "
+        "the cluster; use container_infra_prefix or insecure_registry with "
+        "one of your own.",
+        "docker_storage_driver": inputs.docker_storage_driver
+        not in ("", "overlay", "overlay2")
+        and f"Storage driver {inputs.docker_storage_driver} is not offered; "
+        "leave docker_storage_driver empty or set overlay2.",
+        "server_type": inputs.server_type not in ("", "vm")
+        and f"Server type {inputs.server_type} is not offered; use vm.",
+        "coe": inputs.coe != "kubernetes"
+        and f"Container orchestration {inputs.coe} is not offered; use "
+        "kubernetes.",
+        "volume_driver": inputs.volume_driver not in ("", "cinder")
+        and f"Volume driver {inputs.volume_driver} is not offered; use "
+        "cinder or none.",
+        "block storage": inputs.volume_driver == "cinder"
+        and not checks.facts.block_storage
+        and "Volume driver cinder was asked for but this cloud has no block "
+        "storage service.",
+        "insecure_registry": inputs.insecure_registry
+        and not _REGISTRY.fullmatch(inputs.insecure_registry)
+        and "The field insecure_registry must be a host and port such as "
+        "registry.example.com:5000.",
+    }
+    for subject, sentence in refusals.items():
+        if sentence:
+            checks.tell(subject, str(sentence))
+
+
+def _public_key(checks: group_spec.Checks) -> str:
+    """Return the key to install; the one of the cluster's stack wins."""
+    name, facts = checks.cluster.keypair, checks.facts
+    if facts.known_public_key is not None:
+        return facts.known_public_key
+    if not name:
+        return ""
+    subject = f"key pair {name}"
+    if isinstance(facts.public_key, facts_module.Missing):
+        checks.tell(subject, f"Key pair {name} {facts.public_key.reason}.")
+        return ""
+    if facts.public_key is None:
+        checks.tell(
+            subject,
+            f"Key pair {name} can only be read in a request of the user who "
+            "owns it; repeat the request as that user.",
+        )
+        return ""
+    return facts.public_key.strip()
+
+
+def _check_skew(
+    control_planes: list[spec_module.NodeGroupSpec],
+    workers: tuple[spec_module.NodeGroupSpec, ...],
+    checks: group_spec.Checks,
+) -> None:
+    parse = version_module.KubernetesVersion.parse
+    if not control_planes or not control_planes[0].kubernetes_version:
+        return
+    version = parse(control_planes[0].kubernetes_version)
+    for group in workers:
+        if group.kubernetes_version:
+            checks.problems.extend(
+                version_module.kubelet_problems(
+                    version, parse(group.kubernetes_version), group.name
+                )
+            )
