@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A hollow control-plane member: serves the API, writes a board."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+from lab.hollow import node
+from lab.hollow import scheduler
+from lab.hollow import signals
+from magnum_k8s_driver.model import board
+
+INIT = "init"
+JOIN = "join-control-plane"
+
+
+class ControlPlane(node.Node):
+    """A node with secrets: initialises or joins, reports and digests."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._board = signals.Channel(self.tools.sender, self.document.board)
+        key = self.document.secrets.get("board_key") or ""
+        self._key = bytes.fromhex(key)
+        self._sequence = 0
+        self._serves = False
+        self._addons: dict[str, dict[str, Any]] = {}
+        self._due: scheduler.Event | None = None
+        self._sent = 0.0
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        if self.document.init:
+            return (*node.FIRST_PHASES, INIT, "addons", "report")
+        return (*node.FIRST_PHASES, JOIN, "report")
+
+    def enter(self, phase: str, proceed: Callable[[], None]) -> None:
+        if phase == JOIN:
+            deadline = self.tools.behaviour.knob("join_deadline")
+            self.later(deadline, self._check_reached)
+            self.cluster.when_up(
+                self.alive(
+                    lambda: self.cluster.become_learner(
+                        self.server.id, proceed
+                    )
+                )
+            )
+            return
+        if phase == "addons":
+            self._set_addons("running")
+            self.publish()
+        proceed()
+
+    def perform(self, phase: str) -> board.NodeError | None:
+        if phase in (INIT, JOIN):
+            return self._serve(phase)
+        if phase == "addons":
+            self._set_addons("done")
+        return None
+
+    def publish(self) -> None:
+        """Write the report."""
+        document = {
+            "v": 1,
+            "seq": self._next(),
+            "t": round(self.tools.scheduler.wall(), 1),
+            "member": self.member,
+            "server": self.server.id,
+            "op": self.operation,
+            "state": str(self.state),
+            "phase": self.phase,
+            "seconds": dict(self.seconds),
+            "version": self.version,
+            "error": self.error and dataclasses.asdict(self.error),
+            "addons": self._addons,
+        }
+        healthy = self.state != board.NodeState.FAILED
+        reason = f"{self.phase} {self.state}"
+        self._board.send(
+            board.REPORT, healthy, reason, board.encode(document, self._key)
+        )
+
+    def failed(self, error: board.NodeError) -> None:
+        """Stay as it is: the driver replaces a member that failed."""
+        self.cluster.release_learner(self.server.id)
+        if error.phase == "addons":
+            self._set_addons("failed", error.message)
+        self.publish()
+
+    def power_on(self) -> None:
+        self._board.reopen()
+        super().power_on()
+
+    def power_off(self) -> None:
+        self._board.close()
+        self._stop_digest()
+        self._serves = False
+        self.cluster.stop_member(self.server.id)
+        super().power_off()
+
+    def resume(self) -> None:
+        self._start_serving()
+        super().resume()
+
+    def restore(self, record: Mapping[str, Any]) -> None:
+        super().restore(record)
+        # Whatever was sent before the restart, this is more.
+        self._sequence = int(self.tools.scheduler.wall())
+        self.cluster.learn(self.document)
+        if not self.cluster.initialised_by and self.document.init:
+            self.cluster.initialise(self.name, self.server.id)
+        if self.document.init:
+            self._set_addons("done")
+        self.resume()
+
+    def _serve(self, phase: str) -> board.NodeError | None:
+        problem = self.cluster.learn(self.document)
+        if problem:
+            return board.NodeError(phase=phase, message=problem)
+        if phase == INIT and not self.cluster.initialise(
+            self.name, self.server.id
+        ):
+            return board.NodeError(
+                phase=INIT,
+                message="the endpoint answers: the cluster exists already",
+                hint=f"It was initialised by {self.cluster.initialised_by}.",
+            )
+        self.cluster.release_learner(self.server.id)
+        self.version = self.document.version
+        self.cluster.alive.add(self.server.id)
+        self.put(ready=False)
+        self._start_serving()
+        wait = self.tools.behaviour.seconds(self.name, "kubelet")
+        self.later(wait, self.become_ready)
+        return None
+
+    def _check_reached(self) -> None:
+        if self.phase != JOIN or self._serves:
+            return
+        if self.state == board.NodeState.FAILED:
+            return
+        seconds = self.tools.behaviour.knob("join_deadline")
+        reached = self.cluster.is_up
+        self.abandon()
+        message = (
+            f"no turn to join etcd within {seconds:.0f} s"
+            if reached
+            else f"the API server did not answer for {seconds:.0f} s"
+        )
+        self.fail(JOIN, message, "Look at the other control-plane nodes.")
+
+    def _start_serving(self) -> None:
+        self._serves = True
+        self.cluster.watchers[self.server.id] = self._digest_changed
+        self.cluster.start_member(self.server.id)
+        self._digest_changed()
+
+    def _digest_changed(self) -> None:
+        """Send a digest soon, but not sooner than the interval allows."""
+        wait = self.tools.behaviour.knob("digest_seconds")
+        now = self.tools.scheduler.monotonic()
+        due = max(0.05, self._sent + wait - now)
+        self._schedule(due)
+
+    def _schedule(self, wait: float) -> None:
+        if self._due is not None:
+            self._due.cancel()
+        self._due = self.tools.scheduler.call_later(wait, self._send_digest)
+
+    def _stop_digest(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+
+    def _send_digest(self) -> None:
+        self._sent = self.tools.scheduler.monotonic()
+        document = {
+            "v": 1,
+            "seq": self._next(),
+            "t": round(self.tools.scheduler.wall(), 1),
+            "nodes": self.cluster.digest(),
+        }
+        text = board.encode(document, self._key)
+        reason = f"{len(self.cluster.nodes)} nodes"
+        self._board.send(board.DIGEST, True, reason, text)
+        self._schedule(self.tools.behaviour.knob("digest_idle_seconds"))
+
+    def _next(self) -> int:
+        self._sequence += 1
+        return self._sequence
+
+    def _set_addons(self, state: str, message: str = "") -> None:
+        self._addons = {
+            name: {"state": state, "required": required, "message": message}
+            for name, required in self.document.addons.items()
+        }
