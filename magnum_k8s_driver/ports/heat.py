@@ -76,8 +76,9 @@ class StackRequest:
 class StackUpdate:
     """A change of a stack; what is not named stays as it is (PATCH)."""
 
-    template: Mapping[str, Any]
-    files: Mapping[str, str]
+    template: Mapping[str, Any] | None = None
+    """None keeps the stored template and files."""
+    files: Mapping[str, str] = dataclasses.field(default_factory=dict)
     parameters: Mapping[str, Any]
     timeout_minutes: int
 

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of the driver in ``magnum.conf``, group ``[k8s_driver]``.
+
+Values are read by ``driver.py`` only and handed down as plain values.
+"""
+
+from oslo_config import cfg
+
+GROUP = cfg.OptGroup(
+    "k8s_driver",
+    title="Kubernetes by Heat and kubeadm",
+    help="Options of the magnum_k8s_driver cluster driver.",
+)
+
+IDENTITY = [
+    cfg.ListOpt(
+        "service_roles",
+        default=["member", "load-balancer_member"],
+        help="Roles that Magnum's service user is given on the project of a "
+        "cluster while the project has clusters. The first must exist in "
+        "the cloud, the others are skipped when they do not.",
+    ),
+    cfg.ListOpt(
+        "cluster_roles",
+        default=["member", "load-balancer_member"],
+        help="Roles of the Keystone user that is made for each cluster; the "
+        "cloud controller manager and the volume drivers act with it.",
+    ),
+    cfg.StrOpt(
+        "cluster_domain",
+        default="magnum",
+        help="Name or id of the Keystone domain that holds the users of "
+        "clusters. It must exist.",
+    ),
+    cfg.StrOpt(
+        "secret_delivery",
+        default="user_data",
+        choices=[
+            (
+                "user_data",
+                "In the user data of control-plane servers. Every reader of "
+                "the project can read them.",
+            ),
+        ],
+        help="How control-plane nodes get the keys of their cluster.",
+    ),
+]
+
+CLOUD = [
+    cfg.StrOpt(
+        "region_name",
+        help="Region of all services; the only one in the catalog if unset.",
+    ),
+    cfg.StrOpt(
+        "endpoint_type",
+        default="public",
+        choices=["public", "internal", "admin"],
+        help="Endpoints that the conductor uses.",
+    ),
+    cfg.StrOpt(
+        "node_endpoint_type",
+        default="public",
+        choices=["public", "internal"],
+        help="Endpoints that nodes use.",
+    ),
+    cfg.IntOpt(
+        "request_timeout",
+        default=60,
+        min=1,
+        help="Seconds an OpenStack service may take to answer one request.",
+    ),
+]
+
+OPERATION = [
+    cfg.URIOpt(
+        "coordination_url",
+        secret=True,
+        help="Tooz backend of the lock per cluster, for example "
+        "etcd3+http://host:2379. Unset: the advisory locks of Magnum's own "
+        "MySQL or PostgreSQL, or a lock file with SQLite. Set it with a "
+        "Galera cluster, whose advisory locks do not span its members.",
+    ),
+    cfg.StrOpt(
+        "state_path",
+        default="/var/lib/magnum/k8s_driver",
+        help="Directory for lock files; only used without a lock service.",
+    ),
+    cfg.IntOpt(
+        "orphan_grace",
+        default=120,
+        min=10,
+        help="Seconds after which a cluster whose certificates were never "
+        "saved counts as abandoned by its conductor.",
+    ),
+    cfg.IntOpt(
+        "update_timeout",
+        default=60,
+        min=1,
+        help="Minutes an update may take before it counts as failed.",
+    ),
+    cfg.IntOpt(
+        "delete_timeout",
+        default=60,
+        min=1,
+        help="Minutes a delete may take before it counts as failed.",
+    ),
+    cfg.IntOpt(
+        "api_timeout",
+        default=5,
+        min=1,
+        help="Seconds the API of a cluster may take to answer a health check.",
+    ),
+]
+
+OPTIONS = [*IDENTITY, *CLOUD, *OPERATION]
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Register the driver's options; repeating it is harmless."""
+    conf.register_group(GROUP)
+    conf.register_opts(OPTIONS, group=GROUP)
+
+
+def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
+    """Return the options for oslo-config-generator."""
+    return [(GROUP, OPTIONS)]

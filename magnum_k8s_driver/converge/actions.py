@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The writes a plan may ask for, as values.
+
+Each one is safe to repeat: a conductor may die before it, in it or after it,
+and the next plan asks for it again when it is still needed.
+"""
+
+import dataclasses
+
+from magnum_k8s_driver.ports import leftovers
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class PrepareIdentity:
+    """Give the service user its roles; store the cluster secret; make the
+    cluster's own user."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class CreateClusterStack:
+    """Make network, endpoint and boards; members come later."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class CreateControlPlane:
+    """Add the first control-plane members to the cluster stack."""
+
+    generation: int
+    """Generation of the cluster stack the plan was made from."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class CreateWorkerStack:
+    """Make the stack of one worker group with all its members."""
+
+    group_uuid: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class RecordInitialised:
+    """Remember for ever that ``kubeadm init`` succeeded."""
+
+    generation: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class DropUserData:
+    """Delete software configs that no member will boot from any more."""
+
+    config_ids: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class DisableIdentity:
+    """Stop everything in the cluster from acting on the cloud."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class DeleteStack:
+    """Start deleting a stack."""
+
+    stack_id: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class RemoveLeftovers:
+    """Remove what no stack owns."""
+
+    leftovers: tuple[leftovers.Leftover, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ForgetCluster:
+    """Remove user, secret, certificates and grants: the last step."""
+
+
+Action = (
+    PrepareIdentity
+    | CreateClusterStack
+    | CreateControlPlane
+    | CreateWorkerStack
+    | RecordInitialised
+    | DropUserData
+    | DisableIdentity
+    | DeleteStack
+    | RemoveLeftovers
+    | ForgetCluster
+)

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Observe, plan, act, report: the one way anything is done to a cluster.
+
+A hook calls it once, Magnum's status job every ten seconds until the
+operation is over. Nothing is remembered in between: whichever conductor runs
+it next sees the same world and goes on from there.
+"""
+
+from collections.abc import Callable, Sequence
+import dataclasses
+
+from oslo_log import log as logging
+
+from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.converge import act
+from magnum_k8s_driver.converge import actions
+from magnum_k8s_driver.converge import observe
+from magnum_k8s_driver.converge import observed as observed_module
+from magnum_k8s_driver.converge import plan
+from magnum_k8s_driver.converge import report
+from magnum_k8s_driver.converge import secret
+from magnum_k8s_driver.model import record as record_module
+from magnum_k8s_driver.model import spec as spec_module
+from magnum_k8s_driver.ports import cloud as cloud_module
+
+LOG = logging.getLogger(__name__)
+
+_MAX_ROUNDS = 8
+"""More than any chain of actions that need no waiting in between."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Surroundings:
+    """Everything ``converge`` needs besides the cluster's own state."""
+
+    cloud: cloud_module.Cloud
+    settings: act.Settings
+    deadlines: report.Deadlines
+    clock: Callable[[], float]
+    """Seconds since the epoch."""
+    read_record: Callable[[], record_module.ClusterRecord]
+    """Reads Magnum's records afresh: a delete may have overtaken."""
+    load_spec: Callable[[], spec_module.ClusterSpec]
+    """Reads the request and the cloud's facts, once per call of converge."""
+    save_stack_id: Callable[[str], None]
+    """Saves the cluster's stack id in Magnum at once."""
+
+
+def converge(around: Surroundings) -> record_module.ClusterReport:
+    """Bring a cluster as far as it goes now and say where it is.
+
+    Call it with the cluster's lock held. What a service refuses or the
+    request makes impossible is told in the report.
+
+    :raises CloudError: the world could not even be observed.
+    """
+    for _round in range(_MAX_ROUNDS):
+        observed = _observe(around)
+        todo = plan.plan(observed)
+        if not todo:
+            break
+        trouble = _perform(around, observed, todo)
+        if trouble is None:
+            continue
+        if trouble != _DONE:
+            # What was done before the trouble is already visible.
+            observed = _observe(around)
+        return report.report(observed, around.deadlines, trouble=trouble)
+    return report.report(observed, around.deadlines)
+
+
+_DONE = report.Trouble(sentence="", forgotten=True)
+
+
+def _perform(
+    around: Surroundings,
+    observed: observed_module.Observed,
+    todo: Sequence[actions.Action],
+) -> report.Trouble | None:
+    """Perform the actions; return what ends this call, if anything does."""
+    scene = act.Scene(
+        cloud=around.cloud,
+        observed=observed,
+        settings=around.settings,
+        load_spec=around.load_spec,
+        save_stack_id=around.save_stack_id,
+    )
+    uuid = observed.record.uuid
+    try:
+        for action in todo:
+            act.perform(scene, action)
+    except exceptions.StaleGeneration as exc:
+        LOG.info("Cluster %s: planning again: %s", uuid, exc)
+        return None
+    except (exceptions.CloudConflict, exceptions.CloudUnavailable) as exc:
+        LOG.warning("Cluster %s: %s", uuid, exc)
+        return report.Trouble(sentence=f"{exc} Trying again.")
+    except exceptions.K8sDriverError as exc:
+        LOG.error("Cluster %s: %s", uuid, exc)
+        return report.Trouble(sentence=str(exc), permanent=True)
+    return _DONE if actions.ForgetCluster() in todo else None
+
+
+def _observe(around: Surroundings) -> observed_module.Observed:
+    certificates = around.cloud.certificates
+
+    def read_board_key(reference: str) -> bytes:
+        text = certificates.read_secret(reference)
+        return bytes.fromhex(secret.ClusterSecret.from_text(text).board_key)
+
+    return observe.observe(
+        around.cloud,
+        around.read_record(),
+        now=around.clock(),
+        read_board_key=read_board_key,
+    )

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Look at the world, change nothing."""
+
+from collections.abc import Callable, Mapping
+
+from magnum_k8s_driver.converge import observed as observed_module
+from magnum_k8s_driver.model import board
+from magnum_k8s_driver.model import record as record_module
+from magnum_k8s_driver.model import state as state_module
+from magnum_k8s_driver.ports import cloud as cloud_module
+from magnum_k8s_driver.ports import heat as heat_port
+
+
+def observe(
+    cloud: cloud_module.Cloud,
+    record: record_module.ClusterRecord,
+    *,
+    now: float,
+    read_board_key: Callable[[str], bytes],
+) -> observed_module.Observed:
+    """Read stacks, servers and boards of a cluster.
+
+    Stacks are found by the id Magnum has, or else by their name, which is
+    known beforehand: a conductor that died between making a stack and saving
+    its id leaves nothing that the next look does not find.
+
+    :param read_board_key: returns the key that verifies what nodes write,
+        given the reference of the cluster secret.
+    :raises CloudError: a service did not answer as it should.
+    """
+    deleting = record.intent is record_module.Intent.DELETE
+    cluster = _cluster_stack(
+        cloud, record, None if deleting else read_board_key
+    )
+    workers = {}
+    for group in record.workers:
+        found = _worker_stack(cloud, record, group)
+        if found is not None:
+            workers[group.uuid] = found
+    # Without its dash the prefix of "a" would cover the servers of "ab".
+    prefix = f"{record.prefix}-"
+    servers = cloud.compute.servers(prefix)
+    stacks_left = cluster is not None or bool(workers)
+    return observed_module.Observed(
+        now=now,
+        record=record,
+        cluster=cluster,
+        workers=workers,
+        servers={server.name: server for server in servers},
+        user_data=cloud.heat.configs(prefix),
+        load_balancers=(
+            cloud.leftovers.load_balancers(record.uuid) if deleting else ()
+        ),
+        leftovers=(
+            cloud.leftovers.others(record.uuid, record.prefix)
+            if deleting and not stacks_left
+            else ()
+        ),
+    )
+
+
+def _cluster_stack(
+    cloud: cloud_module.Cloud,
+    record: record_module.ClusterRecord,
+    read_board_key: Callable[[str], bytes] | None,
+) -> observed_module.ClusterStack | None:
+    stack = _stack(cloud.heat, record.stack_id, record.prefix)
+    if stack is None:
+        return None
+    state = state_module.read_cluster_state(stack.parameters)
+    boards: Mapping[str, board.Board] = {}
+    distress: tuple[board.Distress, ...] = ()
+    if read_board_key is not None and state.stack.members.all:
+        key = read_board_key(state.secret_ref)
+        boards = _boards(cloud.heat, stack.id, key)
+        distress = board.read_distress(
+            cloud.heat.metadata(stack.id, "distress")
+        )
+    return observed_module.ClusterStack(
+        stack=stack,
+        state=state,
+        boards=boards,
+        distress=distress,
+        failures=_failures(cloud.heat, stack),
+    )
+
+
+def _worker_stack(
+    cloud: cloud_module.Cloud,
+    record: record_module.ClusterRecord,
+    group: record_module.GroupRecord,
+) -> observed_module.WorkerStack | None:
+    stack = _stack(cloud.heat, group.stack_id, record.group_stack_name(group))
+    if stack is None:
+        return None
+    return observed_module.WorkerStack(
+        stack=stack,
+        state=state_module.read_stack_state(stack.parameters),
+        failures=_failures(cloud.heat, stack),
+    )
+
+
+def _stack(
+    heat: heat_port.HeatPort, stack_id: str | None, name: str
+) -> heat_port.Stack | None:
+    found = stack_id or heat.find(name)
+    return heat.show(found, outputs=True) if found else None
+
+
+def _boards(
+    heat: heat_port.HeatPort, stack_id: str, board_key: bytes
+) -> dict[str, board.Board]:
+    handles = [
+        resource
+        for resource in heat.resources(stack_id, depth=1)
+        if resource.parent == "boards"
+    ]
+    return {
+        handle.name: board.read_board(
+            heat.metadata(handle.stack_id, handle.name), board_key
+        )
+        for handle in handles
+    }
+
+
+def _failures(
+    heat: heat_port.HeatPort, stack: heat_port.Stack
+) -> tuple[heat_port.StackResource, ...]:
+    if stack.phase is not heat_port.StackPhase.FAILED:
+        return ()
+    failed = [
+        resource
+        for resource in heat.resources(stack.id, depth=2)
+        if resource.status.endswith("FAILED")
+    ]
+    # The cause is in the nested stack; its parents only repeat it.
+    nested = [resource for resource in failed if resource.parent]
+    return tuple(nested or failed)

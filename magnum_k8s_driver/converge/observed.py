@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything a plan or a report is made from: one look at the world."""
+
+from collections.abc import Mapping
+import dataclasses
+
+from magnum_k8s_driver.model import board
+from magnum_k8s_driver.model import members
+from magnum_k8s_driver.model import record
+from magnum_k8s_driver.model import state as state_module
+from magnum_k8s_driver.ports import compute
+from magnum_k8s_driver.ports import heat
+from magnum_k8s_driver.ports import leftovers
+
+DIGEST_STALE_SECONDS = 180.0
+"""Three missed heartbeats; older digests mean unknown, never NotReady."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerStack:
+    """The stack of a worker group."""
+
+    stack: heat.Stack
+    state: state_module.StackState
+    failures: tuple[heat.StackResource, ...] = ()
+    """Failed resources, deepest first; only looked up for failed stacks."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ClusterStack:
+    """The cluster stack with what its boards say."""
+
+    stack: heat.Stack
+    state: state_module.ClusterState
+    boards: Mapping[str, board.Board] = dataclasses.field(
+        default_factory=dict
+    )
+    distress: tuple[board.Distress, ...] = ()
+    failures: tuple[heat.StackResource, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Observed:
+    """One look at Magnum's records, Heat, Nova and the boards."""
+
+    now: float
+    """Seconds since the epoch."""
+    record: record.ClusterRecord
+    cluster: ClusterStack | None
+    workers: Mapping[str, WorkerStack]
+    """By the group's UUID; groups without a stack are missing."""
+    servers: Mapping[str, compute.Server]
+    """By name, which is the Node's name."""
+    user_data: Mapping[str, str]
+    """Software configs of this cluster that still exist, id to name."""
+    load_balancers: tuple[leftovers.Leftover, ...] = ()
+    """Made by Kubernetes; looked up when deleting."""
+    leftovers: tuple[leftovers.Leftover, ...] = ()
+    """Looked up when deleting and no stack is left."""
+
+    def members_of(self, group: record.GroupRecord) -> members.Members:
+        """Return the ordered members of a group, none without a stack."""
+        if group.uuid in self.workers:
+            return self.workers[group.uuid].state.members
+        is_control_plane = group == self.record.control_plane
+        if is_control_plane and self.cluster is not None:
+            return self.cluster.state.stack.members
+        return members.Members()
+
+    @property
+    def digest(self) -> board.Digest | None:
+        """Return the newest signed digest that is not stale."""
+        boards = self.cluster.boards.values() if self.cluster else ()
+        digests = [one.digest for one in boards if one.digest is not None]
+        newest = max(digests, key=lambda one: one.time, default=None)
+        if newest and self.now - newest.time > DIGEST_STALE_SECONDS:
+            return None
+        return newest

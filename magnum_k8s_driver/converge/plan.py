@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what is observed to the next few actions: pure, and nothing else.
+
+A plan holds only what can be done now. When its actions are done the world
+is observed again; an empty plan means that there is something to wait for,
+or nothing left to do. Whether the operation is finished, and what to tell
+its user, is the business of ``report``.
+"""
+
+from magnum_k8s_driver.converge import actions
+from magnum_k8s_driver.converge import observed as observed_module
+from magnum_k8s_driver.converge import readiness
+from magnum_k8s_driver.model import record
+from magnum_k8s_driver.ports import heat
+
+_ACTIVE = "ACTIVE"
+
+
+def plan(observed: observed_module.Observed) -> tuple[actions.Action, ...]:
+    """Return the next actions towards what Magnum's records ask for."""
+    intent = observed.record.intent
+    if intent is record.Intent.DELETE:
+        return _delete(observed)
+    if intent is record.Intent.CREATE:
+        return _create(observed)
+    if intent is record.Intent.UPDATE:
+        return _housekeeping(observed)
+    return ()
+
+
+def _create(
+    observed: observed_module.Observed,
+) -> tuple[actions.Action, ...]:
+    if readiness.problems(observed) or not observed.record.prepared:
+        return ()
+    cluster = observed.cluster
+    if cluster is None:
+        return (actions.PrepareIdentity(), actions.CreateClusterStack())
+    if _busy(cluster.stack):
+        return ()
+    found: list[actions.Action] = []
+    if not cluster.state.stack.members.all:
+        found.append(
+            actions.CreateControlPlane(
+                generation=cluster.state.stack.generation
+            )
+        )
+    found += [
+        actions.CreateWorkerStack(group_uuid=group.uuid)
+        for group in observed.record.workers
+        if group.uuid not in observed.workers
+    ]
+    return (*found, *_housekeeping(observed))
+
+
+def _housekeeping(
+    observed: observed_module.Observed,
+) -> tuple[actions.Action, ...]:
+    """Return what is due in any running cluster."""
+    cluster = observed.cluster
+    found: list[actions.Action] = []
+    if (
+        cluster is not None
+        and not cluster.state.initialised
+        and not _busy(cluster.stack)
+        and readiness.is_initialised(observed)
+    ):
+        found.append(
+            actions.RecordInitialised(
+                generation=cluster.state.stack.generation
+            )
+        )
+    spent = _spent_user_data(observed)
+    if spent:
+        found.append(actions.DropUserData(config_ids=spent))
+    return tuple(found)
+
+
+def _spent_user_data(observed: observed_module.Observed) -> tuple[str, ...]:
+    """Return software configs that every server in need of them has read.
+
+    Nova keeps its own copy from the moment it accepts a server, and a Heat
+    that would boot a replacement from the old orders must not find them.
+    """
+    needed: set[str] = set()
+    ordered: set[str] = set()
+    for group in observed.record.groups:
+        for member in observed.members_of(group).all:
+            ordered.add(member.user_data)
+            name = observed.record.node_name(group, member.name)
+            server = observed.servers.get(name)
+            if server is None or server.status != _ACTIVE:
+                needed.add(member.user_data)
+    # A config nobody ordered yet belongs to an action of this moment.
+    return tuple(sorted((ordered - needed) & set(observed.user_data)))
+
+
+def _delete(
+    observed: observed_module.Observed,
+) -> tuple[actions.Action, ...]:
+    """Return the next step of: silence, empty, workers, cluster, rest."""
+    found: list[actions.Action] = []
+    if observed.cluster is not None or observed.workers:
+        found.append(actions.DisableIdentity())
+    if observed.load_balancers:
+        found.append(
+            actions.RemoveLeftovers(leftovers=observed.load_balancers)
+        )
+        return tuple(found)
+    if observed.workers:
+        # The network in the cluster stack cannot go before its users.
+        found += [
+            actions.DeleteStack(stack_id=one.stack.id)
+            for one in observed.workers.values()
+            if not _deleting(one.stack)
+        ]
+        return tuple(found)
+    if observed.cluster is not None:
+        if not _deleting(observed.cluster.stack):
+            found.append(
+                actions.DeleteStack(stack_id=observed.cluster.stack.id)
+            )
+        return tuple(found)
+    if observed.leftovers:
+        return (actions.RemoveLeftovers(leftovers=observed.leftovers),)
+    if observed.user_data:
+        return (actions.DropUserData(config_ids=tuple(observed.user_data)),)
+    return (actions.ForgetCluster(),)
+
+
+def _busy(stack: heat.Stack) -> bool:
+    return stack.phase is heat.StackPhase.IN_PROGRESS
+
+
+def _deleting(stack: heat.Stack) -> bool:
+    return _busy(stack) and stack.action is heat.StackAction.DELETE

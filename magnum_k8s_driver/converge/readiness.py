@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which nodes are ready, and what keeps the others: pure."""
+
+import dataclasses
+import enum
+
+from magnum_k8s_driver.converge import observed as observed_module
+from magnum_k8s_driver.model import board
+from magnum_k8s_driver.model import members
+from magnum_k8s_driver.model import record
+from magnum_k8s_driver.model import spec
+from magnum_k8s_driver.ports import heat
+
+MAX_SECONDS_WITHOUT_REPORT = 900.0
+
+
+class Stage(enum.StrEnum):
+    """How far a member is."""
+
+    ORDERED = "ordered"
+    """Heat has not made its server yet."""
+    BUILDING = "building"
+    """Nova builds the server."""
+    BOOTING = "booting"
+    """The server runs; the node has not said that it is ready."""
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class NodeView:
+    """One member as everything observed describes it."""
+
+    name: str
+    """Name of the server and the Node."""
+    stage: Stage
+    phase: str = ""
+    """Phase of the node program, empty while unknown."""
+    version: str = ""
+    error: board.NodeError | None = None
+
+
+def nodes(
+    observed: observed_module.Observed, group: record.GroupRecord
+) -> tuple[NodeView, ...]:
+    """Return every ordered member of a group, in order."""
+    return tuple(
+        _node(observed, group, member)
+        for member in observed.members_of(group).all
+    )
+
+
+def is_initialised(observed: observed_module.Observed) -> bool:
+    """Tell whether a control-plane member signed that it is ready."""
+    boards = observed.cluster.boards.values() if observed.cluster else ()
+    return any(
+        one.report is not None
+        and one.report.signed
+        and one.report.state is board.NodeState.READY
+        for one in boards
+    )
+
+
+def is_complete(observed: observed_module.Observed) -> bool:
+    """Tell whether everything ordered is there and ready."""
+    cluster = observed.cluster
+    if cluster is None or not cluster.state.initialised:
+        return False
+    stacks = [cluster.stack, *(one.stack for one in observed.workers.values())]
+    if any(one.phase is not heat.StackPhase.COMPLETE for one in stacks):
+        return False
+    for group in observed.record.groups:
+        members_of_group = nodes(observed, group)
+        if len(members_of_group) != group.node_count:
+            return False
+        if any(one.stage is not Stage.READY for one in members_of_group):
+            return False
+    return not waiting_addons(observed)
+
+
+def waiting_addons(observed: observed_module.Observed) -> tuple[str, ...]:
+    """Return the names of required add-ons that are not done."""
+    return tuple(
+        name
+        for name, one in _addons(observed).items()
+        if one.required and one.state != "done"
+    )
+
+
+def problems(observed: observed_module.Observed) -> tuple[str, ...]:
+    """Return one sentence for each permanent error.
+
+    Distress of a worker is none: it may still heal before the deadline.
+    """
+    found: list[str] = []
+    cluster = observed.cluster
+    if cluster is None:
+        return ()
+    found += _stack_problems(cluster.stack, cluster.failures)
+    for one in observed.workers.values():
+        found += _stack_problems(one.stack, one.failures)
+    for server in observed.servers.values():
+        if server.status == "ERROR":
+            fault = server.fault or "no fault was given"
+            found.append(
+                f"Nova put server {server.name} into ERROR: "
+                f"{fault.rstrip('.')}."
+            )
+    for node in nodes(observed, observed.record.control_plane):
+        if node.stage is Stage.FAILED and node.error is not None:
+            found.append(node_sentence(node))
+    for name, addon in _addons(observed).items():
+        if addon.required and addon.state == "failed":
+            found.append(f"Add-on {name} failed: {addon.message.rstrip('.')}.")
+    return tuple(dict.fromkeys(found))
+
+
+def node_sentence(node: NodeView) -> str:
+    """Return what a failing node says, as a sentence with its hint."""
+    if node.error is None:
+        return f"Node {node.name} is {node.stage.value}."
+    error = node.error
+    phase = f" in phase {error.phase}" if error.phase else ""
+    hint = f" {error.hint.rstrip('.')}." if error.hint else ""
+    message = error.message.rstrip(".")
+    return f"Node {node.name} failed{phase}: {message}.{hint}"
+
+
+def _stack_problems(
+    stack: heat.Stack, failures: tuple[heat.StackResource, ...]
+) -> list[str]:
+    if stack.phase is not heat.StackPhase.FAILED:
+        return []
+    if not failures:
+        return [f"Heat stack {stack.name} failed: {_plain(stack.reason)}."]
+    return [
+        f"Heat could not make {one.type} {one.name} of stack {stack.name}: "
+        f"{_plain(one.reason)}."
+        for one in failures[:3]
+    ]
+
+
+def _plain(reason: str) -> str:
+    """Return Heat's reason without the names of its exception classes."""
+    words = reason.strip().rstrip(".")
+    while ": " in words:
+        head, rest = words.split(": ", 1)
+        is_noise = head.isidentifier() or head.startswith("resources.")
+        if not is_noise and head not in (
+            "Resource CREATE failed",
+            "Resource UPDATE failed",
+        ):
+            break
+        words = rest
+    return words or "no reason was given"
+
+
+def _node(
+    observed: observed_module.Observed,
+    group: record.GroupRecord,
+    member: members.Member,
+) -> NodeView:
+    name = observed.record.node_name(group, member.name)
+    server = observed.servers.get(name)
+    if server is None:
+        return NodeView(name=name, stage=Stage.ORDERED)
+    if server.status == "ERROR":
+        error = board.NodeError(phase="", message=server.fault or "ERROR")
+        return NodeView(name=name, stage=Stage.FAILED, error=error)
+    if server.status != "ACTIVE":
+        return NodeView(name=name, stage=Stage.BUILDING)
+    report = None
+    if group.role is spec.Role.CONTROL_PLANE and observed.cluster:
+        report = observed.cluster.boards.get(member.name, board.Board()).report
+        # A report of an earlier server under this name says nothing.
+        if report is not None and report.server_id != server.id:
+            report = None
+    return _running(observed, name, report)
+
+
+def _running(
+    observed: observed_module.Observed,
+    name: str,
+    report: board.Report | None,
+) -> NodeView:
+    digest = observed.digest
+    known = digest.nodes.get(name) if digest else None
+    if report is not None and report.state is board.NodeState.FAILED:
+        error = report.error or board.NodeError(
+            phase=report.phase, message="the node gave no reason"
+        )
+        return NodeView(name=name, stage=Stage.FAILED, error=error)
+    if known is not None and known.ready:
+        return NodeView(
+            name=name,
+            stage=Stage.READY,
+            phase=known.phase,
+            version=known.version,
+        )
+    distress = _distress(observed, name)
+    if known is not None:
+        return NodeView(
+            name=name,
+            stage=Stage.BOOTING,
+            phase=known.phase or "joined",
+            version=known.version,
+            error=known.error or distress,
+        )
+    phase = report.phase if report is not None else ""
+    return NodeView(
+        name=name, stage=Stage.BOOTING, phase=phase, error=distress
+    )
+
+
+def _distress(
+    observed: observed_module.Observed, name: str
+) -> board.NodeError | None:
+    entries = observed.cluster.distress if observed.cluster else ()
+    for one in entries:
+        if one.server_name == name:
+            return one.error
+    return None
+
+
+def _addons(
+    observed: observed_module.Observed,
+) -> dict[str, board.AddonState]:
+    found: dict[str, board.AddonState] = {}
+    boards = observed.cluster.boards.values() if observed.cluster else ()
+    for one in boards:
+        if one.report is not None and one.report.signed:
+            found.update(one.report.addons)
+    return found

@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what is observed to Magnum's status fields: pure.
+
+Every reason is written for the person who runs ``openstack coe cluster
+show``: progress while there is some, otherwise which node, which phase, what
+it said and what to do.
+"""
+
+import dataclasses
+
+from magnum_k8s_driver.converge import observed as observed_module
+from magnum_k8s_driver.converge import readiness
+from magnum_k8s_driver.model import record
+from magnum_k8s_driver.ports import heat
+
+_NAMED = 3
+"""How many nodes of a group a reason names; the others are counted."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Deadlines:
+    """When waiting ends, in seconds."""
+
+    orphan: float = 120.0
+    """For a create whose hook never saved what it must."""
+    delete: float = 3600.0
+    update: float = 3600.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Trouble:
+    """What ended a round of actions early."""
+
+    sentence: str
+    """Told while the operation goes on, and the reason when it fails."""
+    permanent: bool = False
+    """Trying again would end the same."""
+    forgotten: bool = False
+    """No trouble: the last step of a delete has been done."""
+
+
+_NONE = Trouble(sentence="")
+
+
+def report(
+    observed: observed_module.Observed,
+    deadlines: Deadlines,
+    *,
+    trouble: Trouble = _NONE,
+) -> record.ClusterReport:
+    """Return what to write on Magnum's records."""
+    intent = observed.record.intent
+    if intent is record.Intent.DELETE:
+        outcome, reason = _deleted(observed, deadlines, trouble)
+    elif not observed.record.prepared:
+        outcome, reason = _orphan(observed, deadlines)
+    else:
+        outcome, reason = _made(observed, deadlines, trouble)
+    return record.ClusterReport(
+        intent=intent,
+        outcome=outcome,
+        reason=reason,
+        stack_id=observed.cluster.stack.id if observed.cluster else None,
+        api_address=_api_address(observed),
+        coe_version=_version(observed, observed.record.control_plane)
+        if observed.record.prepared
+        else None,
+        groups={
+            group.uuid: _group(observed, group, outcome, reason)
+            for group in observed.record.groups
+        },
+    )
+
+
+def progress(observed: observed_module.Observed) -> str:
+    """Return how far a cluster is, as a short phrase."""
+    cluster = observed.cluster
+    if cluster is None:
+        return "preparing identity, network and API endpoint"
+    if not cluster.state.stack.members.all:
+        return "building network and API endpoint"
+    parts = []
+    for group in observed.record.groups:
+        title = (
+            "control plane"
+            if group == observed.record.control_plane
+            else _title(group)
+        )
+        parts.append(f"{title} {_group_progress(observed, group)}")
+    addons = readiness.waiting_addons(observed)
+    if addons:
+        parts.append(f"waiting for add-ons {', '.join(addons)}")
+    return ", ".join(parts)
+
+
+def _made(
+    observed: observed_module.Observed,
+    deadlines: Deadlines,
+    trouble: Trouble,
+) -> tuple[record.Outcome, str]:
+    if trouble.permanent:
+        return record.Outcome.FAILED, trouble.sentence
+    problems = readiness.problems(observed)
+    if problems:
+        return record.Outcome.FAILED, " ".join(problems)
+    if readiness.is_complete(observed):
+        return record.Outcome.COMPLETE, _capitalised(progress(observed))
+    creating = observed.record.intent is record.Intent.CREATE
+    limit, waited = deadlines.update, _since_update(observed)
+    if creating:
+        limit = observed.record.create_timeout_minutes * 60.0
+        waited = observed.now - observed.record.created
+    if waited > limit:
+        minutes = round(limit / 60)
+        return record.Outcome.FAILED, (
+            f"Not ready after {minutes} minutes: "
+            f"{trouble.sentence or _unfinished(observed)}"
+        )
+    sentence = _capitalised(progress(observed))
+    return record.Outcome.IN_PROGRESS, _joined(sentence, trouble.sentence)
+
+
+def _orphan(
+    observed: observed_module.Observed, deadlines: Deadlines
+) -> tuple[record.Outcome, str]:
+    """A conductor that dies before the hook leaves no certificates."""
+    if observed.now - observed.record.created > deadlines.orphan:
+        return record.Outcome.FAILED, (
+            "The conductor stopped before it had made the certificates of "
+            "this cluster. Delete it and create it again."
+        )
+    return record.Outcome.IN_PROGRESS, "Magnum is making certificates."
+
+
+def _deleted(
+    observed: observed_module.Observed,
+    deadlines: Deadlines,
+    trouble: Trouble,
+) -> tuple[record.Outcome, str]:
+    if trouble.forgotten:
+        return record.Outcome.COMPLETE, "Nothing of the cluster is left."
+    left = ", ".join(_left(observed)) or "the cluster's user and certificates"
+    started = max(
+        (group.changed for group in observed.record.groups),
+        default=observed.now,
+    )
+    if observed.now - started > deadlines.delete:
+        minutes = round(deadlines.delete / 60)
+        return record.Outcome.FAILED, _joined(
+            f"Still there after {minutes} minutes: {left}.",
+            trouble.sentence,
+            "Delete the cluster again when the cause is removed.",
+        )
+    sentence = f"Deleting {left}."
+    return record.Outcome.IN_PROGRESS, _joined(sentence, trouble.sentence)
+
+
+def _left(observed: observed_module.Observed) -> list[str]:
+    found = [str(one) for one in observed.load_balancers]
+    stacks = [one.stack for one in observed.workers.values()]
+    if observed.cluster is not None:
+        stacks.append(observed.cluster.stack)
+    for stack in stacks:
+        text = f"stack {stack.name}"
+        if stack.phase is heat.StackPhase.FAILED:
+            text += f" ({stack.reason})"
+        found.append(text)
+    return [*found, *(str(one) for one in observed.leftovers)]
+
+
+def _group(
+    observed: observed_module.Observed,
+    group: record.GroupRecord,
+    cluster_outcome: record.Outcome,
+    cluster_reason: str,
+) -> record.GroupReport:
+    stack_id = _group_stack_id(observed, group)
+    if observed.record.intent is record.Intent.DELETE:
+        return record.GroupReport(
+            outcome=cluster_outcome,
+            reason=cluster_reason
+            if cluster_outcome is record.Outcome.FAILED
+            else "",
+            stack_id=stack_id,
+            version="",
+            node_addresses=(),
+        )
+    views = readiness.nodes(observed, group)
+    ready = [one for one in views if one.stage is readiness.Stage.READY]
+    outcome = cluster_outcome
+    if len(ready) == group.node_count and len(views) == group.node_count:
+        outcome = record.Outcome.COMPLETE
+    failing = [
+        readiness.node_sentence(one) for one in views if one.error is not None
+    ]
+    reason = " ".join(failing[:_NAMED])
+    if outcome is record.Outcome.FAILED and not reason:
+        reason = _capitalised(_group_progress(observed, group))
+    return record.GroupReport(
+        outcome=outcome,
+        reason=reason,
+        stack_id=stack_id,
+        version=_version(observed, group),
+        node_addresses=_addresses(observed, group),
+    )
+
+
+def _group_stack_id(
+    observed: observed_module.Observed, group: record.GroupRecord
+) -> str | None:
+    if group.uuid in observed.workers:
+        return observed.workers[group.uuid].stack.id
+    is_worker = group in observed.record.workers
+    if is_worker or observed.cluster is None:
+        return None
+    return observed.cluster.stack.id
+
+
+def _group_progress(
+    observed: observed_module.Observed, group: record.GroupRecord
+) -> str:
+    views = readiness.nodes(observed, group)
+    ready = sum(one.stage is readiness.Stage.READY for one in views)
+    count = f"{ready}/{group.node_count} ready"
+    waiting = [one for one in views if one.stage is not readiness.Stage.READY]
+    if not waiting:
+        return count
+    prefix = f"{observed.record.prefix}-"
+    named = ", ".join(
+        f"{one.name.removeprefix(prefix)}: {_stage(one)}"
+        for one in waiting[:_NAMED]
+    )
+    more = len(waiting) - _NAMED
+    return f"{count} ({named}{f' and {more} more' if more > 0 else ''})"
+
+
+def _stage(node: readiness.NodeView) -> str:
+    if node.error is not None:
+        phase = f"{node.error.phase}: " if node.error.phase else ""
+        return f"{phase}{node.error.message}"
+    if node.stage is readiness.Stage.ORDERED:
+        return "waiting for Heat"
+    if node.stage is readiness.Stage.BUILDING:
+        return "waiting for Nova"
+    return node.phase or "booting"
+
+
+def _unfinished(observed: observed_module.Observed) -> str:
+    failing = [
+        readiness.node_sentence(one)
+        for group in observed.record.groups
+        for one in readiness.nodes(observed, group)
+        if one.error is not None
+    ]
+    return " ".join([f"{progress(observed)}.", *failing[:_NAMED]])
+
+
+def _since_update(observed: observed_module.Observed) -> float:
+    """Return seconds since the newest operation began, 0 without one."""
+    states = [one.state for one in observed.workers.values()]
+    if observed.cluster is not None:
+        states.append(observed.cluster.state.stack)
+    started = [one.operation.started for one in states if one.operation]
+    return observed.now - max(started, default=observed.now)
+
+
+def _api_address(observed: observed_module.Observed) -> str | None:
+    cluster = observed.cluster
+    if cluster is None:
+        return None
+    outputs = cluster.stack.outputs
+    host = outputs.get("endpoint_public") or outputs.get("endpoint_private")
+    port = cluster.stack.parameters.get("api_port")
+    return f"https://{host}:{port}" if host and port else None
+
+
+def _version(
+    observed: observed_module.Observed, group: record.GroupRecord
+) -> str:
+    """Return the oldest version in a group, as ordered or as reported."""
+    ordered = [
+        one.kubernetes_version for one in observed.members_of(group).all
+    ]
+    seen = [
+        one.version for one in readiness.nodes(observed, group) if one.version
+    ]
+    return min(seen or ordered, key=_version_key, default="")
+
+
+def _version_key(version: str) -> tuple[int, ...]:
+    parts = version.lstrip("v").split(".")
+    return tuple(int(part) for part in parts if part.isdigit())
+
+
+def _addresses(
+    observed: observed_module.Observed, group: record.GroupRecord
+) -> tuple[str, ...]:
+    found = []
+    for member in observed.members_of(group).all:
+        name = observed.record.node_name(group, member.name)
+        server = observed.servers.get(name)
+        if server is not None:
+            found += list(server.floating_ips[:1] or server.fixed_ips[:1])
+    return tuple(found)
+
+
+def _title(group: record.GroupRecord) -> str:
+    return "workers" if group.is_default else f"node group {group.name}"
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(one for one in sentences if one)
+
+
+def _capitalised(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."

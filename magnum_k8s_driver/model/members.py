@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Members: the single machines of a node group.
+
+The list is kept in the stack parameter ``members``, so that it outlives any
+conductor. A member's name is never used again: Heat would replace a failed
+server of that name with its old orders.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import enum
+import json
+from typing import Any
+
+
+class MemberState(enum.StrEnum):
+    """What the driver wants of a member."""
+
+    ACTIVE = "active"
+    SURGING = "surging"
+    """Extra machine of a rolling replacement."""
+    DRAINING = "draining"
+    """To be removed as soon as its pods have left."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """One machine as the driver ordered it."""
+
+    name: str
+    image_id: str
+    flavor_id: str
+    kubernetes_version: str
+    user_data: str
+    """Id of the Heat software config it booted from; may be deleted by now."""
+    operation: str
+    """Id of the operation that last named it."""
+    state: MemberState = MemberState.ACTIVE
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Members:
+    """The members of one stack, in the order they were made."""
+
+    next_index: int = 0
+    all: tuple[Member, ...] = ()
+
+    def next_names(self, count: int) -> tuple[str, ...]:
+        """Return the names the next members will get."""
+        first = self.next_index
+        return tuple(str(index) for index in range(first, first + count))
+
+    def with_new(self, *new: Member) -> "Members":
+        """Return the list with members added under fresh names.
+
+        :raises ValueError: a name is not one of :meth:`next_names`.
+        """
+        expected = self.next_names(len(new))
+        if tuple(one.name for one in new) != expected:
+            raise ValueError("member names are given in order, once")
+        return Members(
+            next_index=self.next_index + len(new), all=(*self.all, *new)
+        )
+
+    def without(self, *names: str) -> "Members":
+        """Return the list without some members; their names stay used."""
+        kept = tuple(one for one in self.all if one.name not in names)
+        return Members(next_index=self.next_index, all=kept)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all members."""
+        return tuple(one.name for one in self.all)
+
+    def to_parameter(self) -> dict[str, Any]:
+        """Return the value of the stack parameter."""
+        return {
+            "next": self.next_index,
+            "members": [dataclasses.asdict(one) for one in self.all],
+        }
+
+    @classmethod
+    def from_parameter(cls, value: str | Mapping[str, Any] | None) -> "Members":
+        """Read the stack parameter; Heat returns JSON parameters as text."""
+        if not value:
+            return cls()
+        data = json.loads(value) if isinstance(value, str) else value
+        if not data:
+            return cls()
+        return cls(
+            next_index=int(data["next"]),
+            all=tuple(
+                Member(**{**one, "state": MemberState(one["state"])})
+                for one in data["members"]
+            ),
+        )

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Magnum's records of a cluster, as plain values.
+
+``magnum_k8s_driver.records`` makes them from Magnum's objects and writes the
+:class:`ClusterReport` back. Names of roles and fields are ours.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import enum
+
+from magnum_k8s_driver.model import names
+from magnum_k8s_driver.model import spec as spec_module
+
+
+class Intent(enum.StrEnum):
+    """What Magnum's records ask for."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    NOTHING = "nothing"
+
+
+class Outcome(enum.StrEnum):
+    """How far the intent is."""
+
+    IN_PROGRESS = "IN_PROGRESS"
+    COMPLETE = "COMPLETE"
+    FAILED = "FAILED"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class GroupRecord:
+    """A Magnum node group."""
+
+    uuid: str
+    name: str
+    role: spec_module.Role
+    is_default: bool
+    node_count: int
+    stack_id: str | None
+    """None as well while Magnum's copy of the cluster's stack id stands
+    there: the conductor writes that over both default groups."""
+    changed: float
+    """When the row was last saved, seconds since the epoch."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ClusterRecord:
+    """A Magnum cluster with its node groups."""
+
+    uuid: str
+    name: str
+    project_id: str
+    intent: Intent
+    stack_id: str | None
+    prepared: bool
+    """Both default groups and the certificate references are saved."""
+    created: float
+    """Seconds since the epoch."""
+    create_timeout_minutes: int
+    groups: tuple[GroupRecord, ...]
+
+    @property
+    def prefix(self) -> str:
+        """Return the name of the cluster stack, prefix of all other names."""
+        return names.cluster_prefix(self.name, self.uuid)
+
+    @property
+    def control_plane(self) -> GroupRecord:
+        """Return the control plane's group.
+
+        :raises LookupError: Magnum has not saved it yet.
+        """
+        for group in self.groups:
+            if group.role is spec_module.Role.CONTROL_PLANE:
+                return group
+        raise LookupError(f"cluster {self.uuid} has no control plane group")
+
+    @property
+    def workers(self) -> tuple[GroupRecord, ...]:
+        """Return the worker groups, the default one first."""
+        found = [
+            group
+            for group in self.groups
+            if group.role is spec_module.Role.WORKER
+        ]
+        return tuple(sorted(found, key=lambda one: not one.is_default))
+
+    def node_name(self, group: GroupRecord, member: str) -> str:
+        """Return the server name of a member, which is its Node's name."""
+        return names.server_name(self.prefix, group.name, group.uuid, member)
+
+    def group_stack_name(self, group: GroupRecord) -> str:
+        """Return the name of a worker group's stack."""
+        return names.group_stack_name(self.prefix, group.name, group.uuid)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class GroupReport:
+    """What to write on a node group."""
+
+    outcome: Outcome
+    reason: str
+    stack_id: str | None
+    version: str
+    node_addresses: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ClusterReport:
+    """What to write on a cluster and its groups."""
+
+    intent: Intent
+    outcome: Outcome
+    reason: str
+    stack_id: str | None = None
+    api_address: str | None = None
+    coe_version: str | None = None
+    groups: Mapping[str, GroupReport] = dataclasses.field(
+        default_factory=dict
+    )
+    """By the group's UUID."""

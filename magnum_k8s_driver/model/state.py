@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must survive the conductor: it lives in parameters of the stacks."""
+
+from collections.abc import Mapping
+import dataclasses
+import json
+from typing import Any
+
+from magnum_k8s_driver.model import members as members_module
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Operation:
+    """The operation a stack's last change belongs to."""
+
+    id: str
+    """Verb and generation, such as ``create-1``; members echo it."""
+    kind: str
+    """``create``, ``resize``, ``upgrade``, ..."""
+    started: float
+    """Seconds since the epoch."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class StackState:
+    """The part both kinds of stacks have."""
+
+    generation: int
+    """Counts the driver's changes; a plan made from an older one is void."""
+    operation: Operation | None
+    members: members_module.Members
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the stack parameters that hold the state."""
+        operation = (
+            dataclasses.asdict(self.operation) if self.operation else {}
+        )
+        return {
+            "generation": self.generation,
+            "operation": operation,
+            "members": self.members.to_parameter(),
+        }
+
+    def advanced(self, **changes: Any) -> "StackState":
+        """Return the state one generation later."""
+        return dataclasses.replace(
+            self, generation=self.generation + 1, **changes
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ClusterState:
+    """What only the cluster stack remembers."""
+
+    stack: StackState
+    initialised: bool = False
+    """``kubeadm init`` succeeded once; it is never ordered again."""
+    secret_ref: str = ""
+    ssh_public_key: str = ""
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the stack parameters that hold the state."""
+        return {
+            **self.stack.parameters(),
+            "initialised": self.initialised,
+            "secret_ref": self.secret_ref,
+            "ssh_public_key": self.ssh_public_key,
+        }
+
+
+def read_stack_state(parameters: Mapping[str, str]) -> StackState:
+    """Read the state from a stack's parameters.
+
+    :raises ValueError: the stack was not made by this driver.
+    """
+    try:
+        operation = json.loads(parameters["operation"] or "{}")
+        return StackState(
+            generation=int(parameters["generation"]),
+            operation=Operation(**operation) if operation else None,
+            members=members_module.Members.from_parameter(
+                parameters["members"]
+            ),
+        )
+    except (KeyError, TypeError, ValueError) as exc:
+        raise ValueError(f"not a stack of this driver: {exc}") from exc
+
+
+def read_cluster_state(parameters: Mapping[str, str]) -> ClusterState:
+    """Read the state from the cluster stack's parameters.
+
+    :raises ValueError: the stack was not made by this driver.
+    """
+    return ClusterState(
+        stack=read_stack_state(parameters),
+        initialised=str(parameters.get("initialised")).lower() == "true",
+        secret_ref=parameters.get("secret_ref", ""),
+        ssh_public_key=parameters.get("ssh_public_key", ""),
+    )

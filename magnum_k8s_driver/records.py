@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Magnum's database rows: read as plain values, written from a report.
+
+The only place that saves a Magnum object. Magnum has no locks and no
+optimistic checks; ``save()`` writes just the changed columns, so nothing is
+assigned that did not change.
+"""
+
+from collections.abc import Iterable, Sequence
+import datetime
+from typing import Any
+
+from magnum.objects import fields
+from oslo_log import log as logging
+
+from magnum_k8s_driver.model import record
+from magnum_k8s_driver.model import spec as spec_module
+
+LOG = logging.getLogger(__name__)
+
+DEFAULT_CREATE_TIMEOUT = 60
+"""Minutes; Magnum's own default. Magnum accepts 0, which means the same."""
+
+_CERTIFICATES = (
+    "ca_cert_ref",
+    "magnum_cert_ref",
+    "etcd_ca_cert_ref",
+    "front_proxy_ca_cert_ref",
+)
+_REASON_LIMIT = 2000
+"""Characters; the column holds more, a person reads less."""
+
+_Status = fields.ClusterStatus
+_INTENTS = {
+    _Status.CREATE_IN_PROGRESS: record.Intent.CREATE,
+    _Status.UPDATE_IN_PROGRESS: record.Intent.UPDATE,
+    _Status.ROLLBACK_IN_PROGRESS: record.Intent.UPDATE,
+    _Status.DELETE_IN_PROGRESS: record.Intent.DELETE,
+}
+
+
+def read(cluster: Any, node_groups: Iterable[Any]) -> record.ClusterRecord:
+    """Return Magnum's objects as plain values.
+
+    :param cluster: ``magnum.objects.Cluster``.
+    :param node_groups: its ``magnum.objects.NodeGroup`` rows.
+    """
+    rows = list(node_groups)
+    defaults = [row for row in rows if row.is_default]
+    certified = all(getattr(cluster, name, None) for name in _CERTIFICATES)
+    return record.ClusterRecord(
+        uuid=cluster.uuid,
+        name=cluster.name or cluster.uuid,
+        project_id=cluster.project_id,
+        intent=_intent(cluster, defaults),
+        stack_id=cluster.stack_id or None,
+        prepared=certified and len(defaults) >= 2,
+        created=_seconds(cluster.created_at),
+        create_timeout_minutes=cluster.create_timeout
+        or DEFAULT_CREATE_TIMEOUT,
+        groups=tuple(
+            _group(cluster, row)
+            for row in rows
+            if row.role != _MASTER or row.is_default
+        ),
+    )
+
+
+_MASTER = "master"
+
+
+def mark_deleting(node_groups: Iterable[Any]) -> None:
+    """Save the intent to delete where no other call overwrites it.
+
+    Node group calls set the cluster's status whatever it was, so the default
+    groups' status decides.
+    """
+    for row in node_groups:
+        row.status = _Status.DELETE_IN_PROGRESS
+        row.status_reason = None
+        row.save()
+
+
+def save_stack_id(cluster: Any, stack_id: str) -> None:
+    """Save the handle of the cluster stack at once."""
+    if cluster.stack_id != stack_id:
+        cluster.stack_id = stack_id
+        cluster.save()
+
+
+def apply(
+    cluster: Any, node_groups: Sequence[Any], report: record.ClusterReport
+) -> None:
+    """Write a report on Magnum's objects and save them, groups first.
+
+    ``DELETE_COMPLETE`` is set but not saved: Magnum deletes the row of a
+    cluster whose object says so, and a saved one would never be looked at
+    again should that fail.
+    """
+    for row in node_groups:
+        group = report.groups.get(row.uuid)
+        if group is not None:
+            _apply_group(row, group, report)
+    done_deleting = (
+        report.intent is record.Intent.DELETE
+        and report.outcome is record.Outcome.COMPLETE
+    )
+    if report.intent is not record.Intent.NOTHING:
+        _assign(cluster, "status", _status(report.intent, report.outcome))
+        _assign(cluster, "status_reason", report.reason[:_REASON_LIMIT])
+    if report.stack_id:
+        _assign(cluster, "stack_id", report.stack_id)
+    if report.api_address:
+        _assign(cluster, "api_address", report.api_address)
+    if report.coe_version:
+        _assign(cluster, "coe_version", report.coe_version)
+    if not done_deleting and cluster.obj_what_changed():
+        cluster.save()
+
+
+def _apply_group(
+    row: Any, group: record.GroupReport, report: record.ClusterReport
+) -> None:
+    failed_delete = group.outcome is record.Outcome.FAILED
+    if report.intent is record.Intent.DELETE and not failed_delete:
+        # Its last change is when the delete began; see GroupRecord.changed.
+        return
+    if report.intent is not record.Intent.NOTHING:
+        _assign(row, "status", _status(report.intent, group.outcome))
+        _assign(row, "status_reason", group.reason[:_REASON_LIMIT] or None)
+    if group.stack_id:
+        _assign(row, "stack_id", group.stack_id)
+    if group.version:
+        _assign(row, "version", group.version)
+    if group.node_addresses:
+        _assign(row, "node_addresses", list(group.node_addresses))
+    if row.obj_what_changed():
+        row.save()
+
+
+def _assign(row: Any, field: str, value: Any) -> None:
+    if getattr(row, field) != value:
+        setattr(row, field, value)
+
+
+def _status(intent: record.Intent, outcome: record.Outcome) -> str:
+    return f"{intent.value.upper()}_{outcome.value}"
+
+
+def _intent(cluster: Any, defaults: Sequence[Any]) -> record.Intent:
+    if any(row.status == _Status.DELETE_IN_PROGRESS for row in defaults):
+        return record.Intent.DELETE
+    return _INTENTS.get(cluster.status, record.Intent.NOTHING)
+
+
+def _group(cluster: Any, row: Any) -> record.GroupRecord:
+    is_master = row.role == _MASTER
+    copied = row.stack_id == cluster.stack_id and not is_master
+    return record.GroupRecord(
+        uuid=row.uuid,
+        name=row.name,
+        role=spec_module.Role.CONTROL_PLANE
+        if is_master
+        else spec_module.Role.WORKER,
+        is_default=bool(row.is_default),
+        node_count=row.node_count,
+        stack_id=None if copied else row.stack_id or None,
+        changed=_seconds(row.updated_at or row.created_at),
+    )
+
+
+def _seconds(moment: datetime.datetime | None) -> float:
+    """Return seconds since the epoch of a database time, 0 without one."""
+    if moment is None:
+        return 0.0
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+    return moment.timestamp()
