@@ -11,7 +11,7 @@ COPIES = (
     "cinder/resource_filters.json",
     "cinder/rootwrap.conf",
 )
-DRIVER = "cinder.tests.fake_driver.FakeLoggingVolumeDriver"
+DRIVER = "lab.plugins.cinder_driver.NoStorage"
 UNLIMITED = ("gigabytes", "snapshots", "volumes")
 
 
