@@ -56,7 +56,7 @@ class StackResource:
     stack_id: str
     """Stack that holds it: the root or a nested one."""
     parent: str
-    """Resource of the parent stack that this nested stack stands for, or ''."""
+    """Resource of the parent stack that this nested stack stands for."""
     updated: str = ""
 
 
@@ -102,9 +102,7 @@ class HeatPort(Protocol):
     ) -> tuple[StackResource, ...]:
         """Return the resources of the stack's tree; empty when it is gone."""
 
-    def metadata(
-        self, stack_id: str, resource_name: str
-    ) -> Mapping[str, Any]:
+    def metadata(self, stack_id: str, resource_name: str) -> Mapping[str, Any]:
         """Return a resource's metadata; empty when there is none."""
 
     def create(self, request: StackRequest) -> str:

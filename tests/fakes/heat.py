@@ -161,10 +161,13 @@ class FakeHeat:
                 "is not supported.",
                 status=400,
             )
-        template = hot.load(update.template)
-        stack.parameters = _merged(
-            template, stack.parameters, update.parameters
-        )
+        template = stack.template
+        if update.template is not None:
+            template = hot.load(update.template)
+        # Measured on Heat 27: a PATCH drops unknown parameters in silence.
+        declared = template.get("parameters") or {}
+        known = {k: v for k, v in update.parameters.items() if k in declared}
+        stack.parameters = _merged(template, stack.parameters, known)
         stack.template = template
         # A PATCH keeps files that are not sent again.
         stack.files.update(update.files)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 import dataclasses
 import fnmatch
+import json
 from typing import Any
 import uuid
 
@@ -269,7 +270,8 @@ def _attribute(heat: Any, stack: Any, one: Resource, wanted: str) -> Any:
         body = one.nested.template["outputs"][wanted]
         return inner.resolve(body.get("value"))
     if one.type == HANDLE and wanted == "signal":
-        return {
+        # JSON text, as measured on Heat 27.
+        signal = {
             "alarm_url": f"http://heat/v1/{one.physical_id}/signal",
             "auth_url": "http://keystone/v3",
             "user_id": f"user-{one.physical_id}",
@@ -278,6 +280,7 @@ def _attribute(heat: Any, stack: Any, one: Resource, wanted: str) -> Any:
             "domain_id": "stack-domain",
             "region_name": "RegionOne",
         }
+        return json.dumps(signal)
     return _plain_attribute(heat, one, wanted)
 
 

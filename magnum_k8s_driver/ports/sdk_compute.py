@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nova over HTTP."""
+
+from collections.abc import Mapping
+import re
+from typing import Any
+
+from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.ports import compute
+from magnum_k8s_driver.ports import rest
+
+_NO_CONSOLE = frozenset({400, 403, 404, 405, 409, 501})
+"""The hypervisor has no console log, the server is not ready for it, or the
+cloud's policy keeps it; nova/api/openstack/compute/console_output.py."""
+
+
+class SdkCompute:
+    """Servers of the project a connection belongs to.
+
+    :param connection: an ``openstack.connection.Connection``.
+    """
+
+    def __init__(
+        self, connection: Any, *, timeout: float = rest.TIMEOUT
+    ) -> None:
+        self._rest = rest.Rest(connection, "compute", timeout=timeout)
+
+    def servers(self, name_prefix: str) -> tuple[compute.Server, ...]:
+        """Return the project's servers whose name starts with the prefix."""
+        # Nova takes a regular expression and lets the database match it,
+        # without regard to case in most of them.
+        query = {"name": f"^{re.escape(name_prefix)}"}
+        return tuple(
+            server(one)
+            for one in self._rest.pages("/servers/detail", "servers", query)
+            if str(one["name"]).startswith(name_prefix)
+        )
+
+    def console(self, server_id: str, lines: int) -> str:
+        """Return the last lines of the serial console, '' when unavailable."""
+        try:
+            document = self._rest.send(
+                "POST",
+                f"/servers/{server_id}/action",
+                {"os-getConsoleOutput": {"length": lines}},
+            )
+        except exceptions.CloudError as exc:
+            if exc.status in _NO_CONSOLE:
+                return ""
+            raise
+        return str(document.get("output") or "")
+
+    def delete(self, server_id: str) -> None:
+        """Delete a server that Heat no longer knows; gone already is fine."""
+        self._rest.discard(f"/servers/{server_id}")
+
+
+def server(found: Mapping[str, Any]) -> compute.Server:
+    """Return a server of Nova's API 2.1 as the driver knows it."""
+    addresses = [
+        one
+        for network in (found.get("addresses") or {}).values()
+        for one in network
+    ]
+    floating = tuple(
+        str(one["addr"])
+        for one in addresses
+        if one.get("OS-EXT-IPS:type") == "floating"
+    )
+    fault = found.get("fault") or {}
+    return compute.Server(
+        id=str(found["id"]),
+        name=str(found["name"]),
+        status=str(found["status"]),
+        fault=str(fault.get("message") or ""),
+        fixed_ips=tuple(
+            str(one["addr"])
+            for one in addresses
+            if str(one["addr"]) not in floating
+        ),
+        floating_ips=floating,
+        metadata=dict(found.get("metadata") or {}),
+    )
