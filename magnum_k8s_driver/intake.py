@@ -110,12 +110,12 @@ def _node_group(
 
 
 def _value(source: Any, name: str) -> Any:
-    # Unset fields of versioned objects try to load themselves and raise
-    # NotImplementedError where they cannot.
-    try:
-        return getattr(source, name, None)
-    except NotImplementedError:
-        return None
+    # Magnum's objects try to load a field that was never set, and a cluster
+    # without a name recurses without end while it says that it cannot.
+    if name in getattr(source, "fields", ()):
+        if not source.obj_attr_is_set(name):
+            return None
+    return getattr(source, name, None)
 
 
 def _text(source: Any, name: str) -> str:

@@ -114,8 +114,9 @@ class SdkFacts:
         with _as_cloud_error("compute"):
             compute = self._connection.compute
             flavor = compute.find_flavor(reference, ignore_missing=False)
-            if flavor.vcpus is None:
-                # Found by name: that list holds names and ids only.
+            if not flavor.vcpus:
+                # Found by name: that list holds names and ids only, and the
+                # SDK fills in zeros.
                 flavor = compute.get_flavor(flavor.id)
         return facts_module.FlavorFacts(
             id=flavor.id,
@@ -237,7 +238,7 @@ def _as_cloud_error(service: str) -> Iterator[None]:
     ):
         raise
     except sdk_exceptions.HttpException as error:
-        status = int(error.http_status or 0)
+        status = int(error.status_code or 0)
         kind = exceptions.CloudError
         if status >= 500 or status in (0, 408, 429):
             kind = exceptions.CloudUnavailable
