@@ -69,6 +69,19 @@ CLOUD = [
         min=1,
         help="Seconds an OpenStack service may take to answer one request.",
     ),
+    cfg.StrOpt(
+        "artifact_mirror",
+        default="",
+        help="Base URL that replaces https:// in the address of everything "
+        "nodes download, for clouds without a way to the internet: "
+        "http://mirror.example/ makes http://mirror.example/dl.k8s.io/... of "
+        "https://dl.k8s.io/... Unset: the official addresses.",
+    ),
+    cfg.StrOpt(
+        "node_auth_url",
+        help="Keystone as nodes reach it; the catalog's endpoint of type "
+        "node_endpoint_type if unset.",
+    ),
 ]
 
 OPERATION = [

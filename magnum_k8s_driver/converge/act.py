@@ -6,6 +6,7 @@ before it makes anything. Nothing here decides what shall be done.
 """
 
 from collections.abc import Callable, Sequence
+import contextlib
 import dataclasses
 import functools
 
@@ -22,11 +23,14 @@ from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.model import state as state_module
 from magnum_k8s_driver.ports import cloud as cloud_module
 from magnum_k8s_driver.ports import heat as heat_port
+from magnum_k8s_driver.ports import lock as lock_port
 from magnum_k8s_driver.render import cluster_stack
 from magnum_k8s_driver.render import worker_stack
 
 LOG = logging.getLogger(__name__)
 
+_PROJECT_WAIT = 20.0
+"""Seconds; grants take a few requests to Keystone."""
 _NO_CLUSTER_STACK = "an action needs the cluster stack, and there is none"
 
 
@@ -53,6 +57,8 @@ class Scene:
     ``InvalidClusterSpec`` with every problem. May be slow: call it once."""
     save_stack_id: Callable[[str], None]
     """Saves the cluster's stack id in Magnum at once."""
+    lock: lock_port.LockPort
+    is_last_in_project: Callable[[], bool]
 
     @property
     def record(self) -> record_module.ClusterRecord:
@@ -74,9 +80,7 @@ def perform(scene: Scene, action: actions.Action) -> None:
     :raises StaleGeneration: the world is not the one the plan was made from.
     :raises CloudError: a service refused or failed.
     """
-    LOG.debug(
-        "Cluster %s: %s", scene.record.uuid, type(action).__name__
-    )
+    LOG.debug("Cluster %s: %s", scene.record.uuid, type(action).__name__)
     _perform(action, scene)
 
 
@@ -90,9 +94,10 @@ def _(action: actions.PrepareIdentity, scene: Scene) -> None:
     # Everything wrong with the request is told before the first write.
     spec = scene.load_spec()
     cloud = scene.cloud
-    cloud.identity.grant_service_roles(
-        spec.project_id, scene.settings.service_roles
-    )
+    with project_lock(scene.lock, spec.project_id):
+        cloud.identity.grant_service_roles(
+            spec.project_id, scene.settings.service_roles
+        )
     if cloud.certificates.find_secret() is None:
         cloud.certificates.store_secret(secret_module.generate().to_text())
     _reference, bundle = _secret(scene)
@@ -155,15 +160,15 @@ def _(action: actions.CreateControlPlane, scene: Scene) -> None:
         boards=names,
         timeout_minutes=scene.record.create_timeout_minutes,
     )
-    _update_stack(scene.cloud.heat, cluster.stack.id, update, action.generation)
+    _update_stack(
+        scene.cloud.heat, cluster.stack.id, update, action.generation
+    )
 
 
 @_perform.register
 def _(action: actions.CreateWorkerStack, scene: Scene) -> None:
     spec = scene.load_spec()
-    group = next(
-        one for one in spec.workers if one.uuid == action.group_uuid
-    )
+    group = next(one for one in spec.workers if one.uuid == action.group_uuid)
     cluster = scene.cluster
     operation = _create_operation(scene)
     text = user_data.worker(
@@ -211,7 +216,9 @@ def _(action: actions.RecordInitialised, scene: Scene) -> None:
         parameters=state.parameters(),
         timeout_minutes=scene.settings.update_timeout_minutes,
     )
-    _update_stack(scene.cloud.heat, cluster.stack.id, update, action.generation)
+    _update_stack(
+        scene.cloud.heat, cluster.stack.id, update, action.generation
+    )
 
 
 @_perform.register
@@ -243,6 +250,19 @@ def _(action: actions.ForgetCluster, scene: Scene) -> None:
     cloud.identity.delete_cluster_user(record.uuid)
     cloud.certificates.delete_secrets()
     cloud.certificates.delete_extra_authorities()
+    with project_lock(scene.lock, record.project_id):
+        # Earlier removal would kill the trusts by which boards are written.
+        if scene.is_last_in_project():
+            cloud.identity.revoke_service_roles(record.project_id)
+
+
+def project_lock(
+    lock: lock_port.LockPort, project_id: str
+) -> contextlib.AbstractContextManager[None]:
+    """Return the lock under which a project's grants change."""
+    return lock.hold(
+        f"magnum-k8s-project-{project_id}", wait_seconds=_PROJECT_WAIT
+    )
 
 
 def _create_operation(scene: Scene) -> state_module.Operation:

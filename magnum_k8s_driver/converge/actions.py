@@ -7,7 +7,7 @@ and the next plan asks for it again when it is still needed.
 
 import dataclasses
 
-from magnum_k8s_driver.ports import leftovers
+from magnum_k8s_driver.ports import leftovers as leftovers_port
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +66,7 @@ class DeleteStack:
 class RemoveLeftovers:
     """Remove what no stack owns."""
 
-    leftovers: tuple[leftovers.Leftover, ...]
+    leftovers: tuple[leftovers_port.Leftover, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,6 +22,7 @@ from magnum_k8s_driver.converge import secret
 from magnum_k8s_driver.model import record as record_module
 from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.ports import cloud as cloud_module
+from magnum_k8s_driver.ports import lock as lock_port
 
 LOG = logging.getLogger(__name__)
 
@@ -44,6 +45,10 @@ class Surroundings:
     """Reads the request and the cloud's facts, once per call of converge."""
     save_stack_id: Callable[[str], None]
     """Saves the cluster's stack id in Magnum at once."""
+    lock: lock_port.LockPort
+    """For what clusters of one project share; the cluster's own is held."""
+    is_last_in_project: Callable[[], bool]
+    """Tells whether no other cluster of ours is in the project."""
 
 
 def converge(around: Surroundings) -> record_module.ClusterReport:
@@ -55,7 +60,7 @@ def converge(around: Surroundings) -> record_module.ClusterReport:
     :raises CloudError: the world could not even be observed.
     """
     for _round in range(_MAX_ROUNDS):
-        observed = _observe(around)
+        observed = look(around)
         todo = plan.plan(observed)
         if not todo:
             break
@@ -64,7 +69,7 @@ def converge(around: Surroundings) -> record_module.ClusterReport:
             continue
         if trouble != _DONE:
             # What was done before the trouble is already visible.
-            observed = _observe(around)
+            observed = look(around)
         return report.report(observed, around.deadlines, trouble=trouble)
     return report.report(observed, around.deadlines)
 
@@ -84,6 +89,8 @@ def _perform(
         settings=around.settings,
         load_spec=around.load_spec,
         save_stack_id=around.save_stack_id,
+        lock=around.lock,
+        is_last_in_project=around.is_last_in_project,
     )
     uuid = observed.record.uuid
     try:
@@ -101,7 +108,11 @@ def _perform(
     return _DONE if actions.ForgetCluster() in todo else None
 
 
-def _observe(around: Surroundings) -> observed_module.Observed:
+def look(around: Surroundings) -> observed_module.Observed:
+    """Observe the cluster.
+
+    :raises CloudError: a service did not answer as it should.
+    """
     certificates = around.cloud.certificates
 
     def read_board_key(reference: str) -> bytes:

@@ -10,7 +10,7 @@ from magnum_k8s_driver.model import record
 from magnum_k8s_driver.model import state as state_module
 from magnum_k8s_driver.ports import compute
 from magnum_k8s_driver.ports import heat
-from magnum_k8s_driver.ports import leftovers
+from magnum_k8s_driver.ports import leftovers as leftovers_port
 
 DIGEST_STALE_SECONDS = 180.0
 """Three missed heartbeats; older digests mean unknown, never NotReady."""
@@ -32,9 +32,7 @@ class ClusterStack:
 
     stack: heat.Stack
     state: state_module.ClusterState
-    boards: Mapping[str, board.Board] = dataclasses.field(
-        default_factory=dict
-    )
+    boards: Mapping[str, board.Board] = dataclasses.field(default_factory=dict)
     distress: tuple[board.Distress, ...] = ()
     failures: tuple[heat.StackResource, ...] = ()
 
@@ -53,9 +51,9 @@ class Observed:
     """By name, which is the Node's name."""
     user_data: Mapping[str, str]
     """Software configs of this cluster that still exist, id to name."""
-    load_balancers: tuple[leftovers.Leftover, ...] = ()
+    load_balancers: tuple[leftovers_port.Leftover, ...] = ()
     """Made by Kubernetes; looked up when deleting."""
-    leftovers: tuple[leftovers.Leftover, ...] = ()
+    leftovers: tuple[leftovers_port.Leftover, ...] = ()
     """Looked up when deleting and no stack is left."""
 
     def members_of(self, group: record.GroupRecord) -> members.Members:

@@ -70,9 +70,7 @@ def control_plane(
             secrets=secrets,
         )
         document = node_document.control_plane_document(spec, values)
-        texts[member] = userdata.user_data(
-            spec, spec.control_plane, document
-        )
+        texts[member] = userdata.user_data(spec, spec.control_plane, document)
     return texts
 
 

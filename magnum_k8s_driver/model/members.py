@@ -80,7 +80,9 @@ class Members:
         }
 
     @classmethod
-    def from_parameter(cls, value: str | Mapping[str, Any] | None) -> "Members":
+    def from_parameter(
+        cls, value: str | Mapping[str, Any] | None
+    ) -> "Members":
         """Read the stack parameter; Heat returns JSON parameters as text."""
         if not value:
             return cls()

@@ -118,7 +118,5 @@ class ClusterReport:
     stack_id: str | None = None
     api_address: str | None = None
     coe_version: str | None = None
-    groups: Mapping[str, GroupReport] = dataclasses.field(
-        default_factory=dict
-    )
+    groups: Mapping[str, GroupReport] = dataclasses.field(default_factory=dict)
     """By the group's UUID."""
