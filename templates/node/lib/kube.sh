@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Talking to Kubernetes.
+# shellcheck disable=SC2034
+
+ADMIN_CONFIG="$ROOT/etc/kubernetes/admin.conf"
+KUBELET_CONFIG="$ROOT/etc/kubernetes/kubelet.conf"
+PKI_DIR="$ROOT/etc/kubernetes/pki"
+
+kube::as_admin() {
+    kubectl --kubeconfig "$ADMIN_CONFIG" --request-timeout 30s "$@"
+}
+
+kube::as_kubelet() {
+    kubectl --kubeconfig "$KUBELET_CONFIG" --request-timeout 30s "$@"
+}
+
+# The address of the API as a URL.
+kube::endpoint() {
+    local host
+    host="$(config::get endpoint host)"
+    [[ "$host" != *:* ]] || host="[$host]"
+    printf 'https://%s:%s' "$host" "$(config::get endpoint port)"
+}
+
+# Whether the endpoint answers a path with a certificate of our CA.
+kube::endpoint_answers() {
+    curl --silent --fail --noproxy '*' --output /dev/null \
+        --connect-timeout 5 --max-time 10 \
+        --cacert "$ROOT/etc/magnum/cluster-ca.pem" \
+        "$(kube::endpoint)/$1"
+}
+
+kube::write_ca() {
+    config::list join ca_certificates >"$ROOT/etc/magnum/cluster-ca.pem"
+}
+
+# kube::adm COMMAND CONFIG: kubeadm init or join, also after an attempt that
+# ended in the middle: its own leftovers are then no reason to stop.
+kube::adm() {
+    local command="$1" config="$2" options=()
+    local started="$STATE_DIR/kubeadm-$command.started"
+    if [[ -e "$started" ]]; then
+        options+=("--ignore-preflight-errors=$(kube::leftovers)")
+    fi
+    touch "$started"
+    [[ "$command" != init ]] || options+=(--skip-token-print)
+    kubeadm "$command" --config "$config" "${options[@]}"
+}
+
+kube::leftovers() {
+    local names=() name
+    for name in kube-apiserver kube-controller-manager kube-scheduler etcd; do
+        names+=("FileAvailable--etc-kubernetes-manifests-$name.yaml")
+    done
+    names+=(FileAvailable--etc-kubernetes-kubelet.conf
+        FileAvailable--etc-kubernetes-bootstrap-kubelet.conf
+        FileAvailable--etc-kubernetes-pki-ca.crt
+        DirAvailable--etc-kubernetes-manifests
+        DirAvailable--var-lib-etcd-data
+        Port-6443 Port-2379 Port-2380 Port-10250 Port-10257 Port-10259)
+    names+=("Port-$(config::get endpoint port)")
+    local IFS=,
+    printf '%s' "${names[*]}"
+}

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# A worker joins with the token of its orders.
+
+join_worker::main() {
+    metadata::load
+    if [[ -e "$STATE_DIR/joined" ]]; then
+        systemctl start kubelet.service
+        return
+    fi
+    retry "${MAGNUM_ENDPOINT_ATTEMPTS:-30}" kube::endpoint_answers readyz ||
+        fail "The API at $(kube::endpoint) does not answer." \
+            "Look at the control plane, its load balancer and security groups."
+    config::get join token |
+        file::write "$ROOT/etc/magnum/join-token" 0600 || true
+    kube::adm join "$ROOT/etc/magnum/kubeadm/join.yaml"
+    rm -f "$ROOT/etc/magnum/join-token"
+    touch "$STATE_DIR/joined"
+}

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Puts the secrets of the control plane in place. The only phase that knows
+# where they come from.
+
+secrets::main() {
+    local name mode
+    if [[ -z "$(config::get secrets join_root)" ]]; then
+        fail "The node document holds no secrets." \
+            "This release delivers them as user data only."
+    fi
+    while IFS= read -r name; do
+        mode=0600
+        [[ "$name" != *.crt && "$name" != *.pub ]] || mode=0644
+        config::get secrets pki "$name" |
+            file::write "$PKI_DIR/$name" "$mode" || true
+    done < <(config::keys secrets pki)
+    chmod 0755 "$PKI_DIR"
+    secrets::check
+}
+
+secrets::check() {
+    local name
+    for name in ca.crt ca.key sa.key sa.pub; do
+        [[ -s "$PKI_DIR/$name" ]] || fail "The secret $name is missing." \
+            "Look at the certificate backend of Magnum."
+    done
+}

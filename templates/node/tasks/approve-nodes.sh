@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Approves the first certificate of new nodes, and of no others:
+# - a token may ask for a worker's name of this cluster,
+# - a control-plane node, whose certificate the CA signed on itself, may ask
+#   for exactly its own name,
+# - the name must not be a Node's already.
+
+approve_nodes::main() {
+    local line fields
+    local template='{{range .items}}{{if not .status.certificate}}'
+    template+='{{.metadata.name}}{{"\t"}}{{.spec.signerName}}{{"\t"}}'
+    template+='{{.spec.username}}{{"\t"}}{{.spec.request}}{{"\n"}}'
+    template+='{{end}}{{end}}'
+    while IFS= read -r line; do
+        [[ -n "$line" ]] || continue
+        mapfile -t fields < <(tr '\t' '\n' <<<"$line")
+        approve_nodes::one "${fields[@]}" || true
+    done < <(kube::as_admin get certificatesigningrequests \
+        --output "go-template=$template")
+}
+
+# approve_nodes::one REQUEST SIGNER USER PEM
+approve_nodes::one() {
+    local node
+    [[ "$2" == kubernetes.io/kube-apiserver-client-kubelet ]] || return 1
+    node="$(approve_nodes::subject "$4")" || return 1
+    approve_nodes::may_be "$3" "$node" || return 1
+    if [[ -n "$(kube::as_admin get node "$node" \
+        --ignore-not-found --output name)" ]]; then
+        log "refused: $3 asks for the existing node $node"
+        return 1
+    fi
+    log "approved: $node"
+    kube::as_admin certificate approve "$1" >/dev/null
+}
+
+# The node's name in a request whose subject is exactly a node's.
+approve_nodes::subject() {
+    local subject
+    subject="$(base64 -d <<<"$1" | openssl req -noout -subject \
+        -nameopt RFC2253,sep_comma_plus)" || return 1
+    subject="${subject#subject=}"
+    [[ "${subject# }" =~ ^CN=system:node:([a-z0-9.-]+),O=system:nodes$ ]] ||
+        return 1
+    printf '%s' "${BASH_REMATCH[1]}"
+}
+
+# approve_nodes::may_be USER NODE
+approve_nodes::may_be() {
+    local user="$1" node="$2" prefix
+    prefix="$(config::get cluster prefix)"
+    [[ "$node" == "$prefix"-?* ]] || return 1
+    if [[ "$node" == "$prefix"-cp-* ]]; then
+        [[ "$user" == "magnum:control-plane:$node" ]]
+    else
+        [[ "$user" =~ ^system:bootstrap:[a-z0-9]{6}$ ]]
+    fi
+}
