@@ -4,6 +4,7 @@
 from collections.abc import Mapping
 import dataclasses
 
+from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.model import facts as facts_module
 from magnum_k8s_driver.model import fields
 from magnum_k8s_driver.model import labels as labels_module
@@ -54,6 +55,13 @@ class Checks:
         self.problems.append(
             problems_module.Problem(subject=subject, sentence=sentence)
         )
+
+    def raise_if_any(self) -> None:
+        """Raise :class:`InvalidClusterSpec` with each problem once."""
+        if self.problems:
+            raise exceptions.InvalidClusterSpec(
+                list(dict.fromkeys(self.problems))
+            )
 
 
 def node_group(
@@ -332,15 +340,24 @@ def _version(
             version_module.support_problems(wanted, minors, subject)
         )
     if baked and image is not None:
-        holds = version_module.KubernetesVersion.parse(baked)
-        if holds.minor != wanted.minor:
-            checks.tell(
-                "label kube_tag",
-                f"Label kube_tag asks for {wanted} but image {image.name} "
-                f"holds Kubernetes {holds}; choose an image of "
-                f"{wanted.minor} or a plain one.",
-            )
+        _check_baked(baked, wanted, image, checks)
     return str(wanted)
+
+
+def _check_baked(
+    baked: str,
+    wanted: version_module.KubernetesVersion,
+    image: facts_module.ImageFacts,
+    checks: Checks,
+) -> None:
+    holds = version_module.KubernetesVersion.parse(baked)
+    if holds.minor != wanted.minor:
+        checks.tell(
+            "label kube_tag",
+            f"Label kube_tag asks for {wanted} but image {image.name} holds "
+            f"Kubernetes {holds}; choose an image of {wanted.minor} or a "
+            "plain one.",
+        )
 
 
 def _floating_ip(

@@ -7,7 +7,6 @@ node groups and networks. All that is wrong with a request is told together.
 
 import re
 
-from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.model import facts as facts_module
 from magnum_k8s_driver.model import fields
 from magnum_k8s_driver.model import group_spec
@@ -27,6 +26,19 @@ MAX_NAME = 64
 _REGISTRY = re.compile(
     r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?"
 )
+
+_OFFERED = (
+    (
+        "docker_storage_driver",
+        "Storage driver",
+        ("", "overlay", "overlay2"),
+        "leave docker_storage_driver empty or set overlay2",
+    ),
+    ("server_type", "Server type", ("", "vm"), "use vm"),
+    ("coe", "Container orchestration", ("kubernetes",), "use kubernetes"),
+    ("volume_driver", "Volume driver", ("", "cinder"), "use cinder or none"),
+)
+"""Field, what to call it, the values that are offered, advice."""
 
 
 def references(inputs: ClusterInputs, site: Site | None = None) -> References:
@@ -89,28 +101,13 @@ def to_spec(
     parsed = labels_module.parse(inputs.labels, checks.site.label_defaults)
     checks.problems.extend(parsed.problems)
     _check_refused(checks)
-    groups = [group_spec.node_group(one, checks) for one in inputs.node_groups]
-    control_planes = [
-        one for one in groups if one.role is spec_module.Role.CONTROL_PLANE
-    ]
-    if len(control_planes) != 1:
-        checks.tell(
-            "control plane",
-            f"The cluster has {len(control_planes)} node groups for the "
-            "control plane but must have one.",
-        )
-    workers = tuple(
-        one for one in groups if one.role is spec_module.Role.WORKER
-    )
+    control_planes, workers = _groups(checks)
     network = network_spec.network(parsed.labels, checks)
     endpoint = network_spec.endpoint(parsed.labels, checks)
     proxy = network_spec.proxy(network, checks)
     public_key = _public_key(checks)
     _check_skew(control_planes, workers, checks)
-    if checks.problems:
-        raise exceptions.InvalidClusterSpec(
-            list(dict.fromkeys(checks.problems))
-        )
+    checks.raise_if_any()
     return spec_module.ClusterSpec(
         uuid=inputs.uuid,
         name=inputs.name,
@@ -119,7 +116,7 @@ def to_spec(
         network=network,
         endpoint=endpoint,
         control_plane=control_planes[0],
-        workers=workers,
+        workers=tuple(workers),
         ssh_public_key=public_key,
         proxy=proxy,
         insecure_registry=inputs.insecure_registry,
@@ -129,44 +126,69 @@ def to_spec(
     )
 
 
+def _groups(
+    checks: group_spec.Checks,
+) -> tuple[list[spec_module.NodeGroupSpec], list[spec_module.NodeGroupSpec]]:
+    """Return control planes, of which there must be one, and workers."""
+    by_role: dict[spec_module.Role, list[spec_module.NodeGroupSpec]] = {
+        role: [] for role in spec_module.Role
+    }
+    for group in checks.cluster.node_groups:
+        by_role[group.role].append(group_spec.node_group(group, checks))
+    control_planes = by_role[spec_module.Role.CONTROL_PLANE]
+    if len(control_planes) != 1:
+        checks.tell(
+            "control plane",
+            f"The cluster has {len(control_planes)} node groups for the "
+            "control plane but must have one.",
+        )
+    return control_planes, by_role[spec_module.Role.WORKER]
+
+
 def _check_refused(checks: group_spec.Checks) -> None:
     """Tell about fields whose value this driver does not offer."""
     inputs = checks.cluster
-    refusals = {
-        "name": len(inputs.name) > MAX_NAME
-        and f"The cluster's name has {len(inputs.name)} characters; "
-        f"certificates take {MAX_NAME} at most.",
-        "tls_disabled": inputs.tls_disabled
-        and "The field tls_disabled cannot be set: the Kubernetes API is "
-        "only served with TLS.",
-        "registry_enabled": inputs.registry_enabled
-        and "The field registry_enabled cannot be set: no registry is run in "
-        "the cluster; use container_infra_prefix or insecure_registry with "
-        "one of your own.",
-        "docker_storage_driver": inputs.docker_storage_driver
-        not in ("", "overlay", "overlay2")
-        and f"Storage driver {inputs.docker_storage_driver} is not offered; "
-        "leave docker_storage_driver empty or set overlay2.",
-        "server_type": inputs.server_type not in ("", "vm")
-        and f"Server type {inputs.server_type} is not offered; use vm.",
-        "coe": inputs.coe != "kubernetes"
-        and f"Container orchestration {inputs.coe} is not offered; use "
-        "kubernetes.",
-        "volume_driver": inputs.volume_driver not in ("", "cinder")
-        and f"Volume driver {inputs.volume_driver} is not offered; use "
-        "cinder or none.",
-        "block storage": inputs.volume_driver == "cinder"
-        and not checks.facts.block_storage
-        and "Volume driver cinder was asked for but this cloud has no block "
-        "storage service.",
-        "insecure_registry": inputs.insecure_registry
-        and not _REGISTRY.fullmatch(inputs.insecure_registry)
-        and "The field insecure_registry must be a host and port such as "
-        "registry.example.com:5000.",
-    }
-    for subject, sentence in refusals.items():
-        if sentence:
-            checks.tell(subject, str(sentence))
+    if len(inputs.name) > MAX_NAME:
+        checks.tell(
+            "name",
+            f"The cluster's name has {len(inputs.name)} characters; "
+            f"certificates take {MAX_NAME} at most.",
+        )
+    if inputs.tls_disabled:
+        checks.tell(
+            "tls_disabled",
+            "The field tls_disabled cannot be set: the Kubernetes API is "
+            "only served with TLS.",
+        )
+    for field, what, offered, advice in _OFFERED:
+        value = getattr(inputs, field)
+        if value not in offered:
+            checks.tell(field, f"{what} {value} is not offered; {advice}.")
+    _check_storage_and_registry(checks)
+
+
+def _check_storage_and_registry(checks: group_spec.Checks) -> None:
+    inputs = checks.cluster
+    if inputs.volume_driver == "cinder" and not checks.facts.block_storage:
+        checks.tell(
+            "block storage",
+            "Volume driver cinder was asked for but this cloud has no block "
+            "storage service.",
+        )
+    if inputs.registry_enabled:
+        checks.tell(
+            "registry_enabled",
+            "The field registry_enabled cannot be set: no registry is run in "
+            "the cluster; use container_infra_prefix or insecure_registry "
+            "with one of your own.",
+        )
+    registry = inputs.insecure_registry
+    if registry and not _REGISTRY.fullmatch(registry):
+        checks.tell(
+            "insecure_registry",
+            "The field insecure_registry must be a host and port such as "
+            "registry.example.com:5000.",
+        )
 
 
 def _public_key(checks: group_spec.Checks) -> str:
@@ -192,7 +214,7 @@ def _public_key(checks: group_spec.Checks) -> str:
 
 def _check_skew(
     control_planes: list[spec_module.NodeGroupSpec],
-    workers: tuple[spec_module.NodeGroupSpec, ...],
+    workers: list[spec_module.NodeGroupSpec],
     checks: group_spec.Checks,
 ) -> None:
     parse = version_module.KubernetesVersion.parse

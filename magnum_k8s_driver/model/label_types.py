@@ -10,10 +10,18 @@ with ``type_name``), so operators can set defaults in ``magnum.conf``.
 
 import ast
 from collections.abc import Callable
+import dataclasses
 import ipaddress
 import json
 import re
 import shlex
+from typing import Any
+
+from oslo_config import cfg
+
+from magnum_k8s_driver.model import problems as problems_module
+
+LONGEST_SHOWN = 80
 
 ItemType = Callable[[str], str]
 
@@ -255,3 +263,49 @@ def _literal(text: str) -> object:
     if text.endswith("]") and not re.search(r"['\"\[\]]", text[1:-1]):
         return text[1:-1].split(",")
     raise ValueError("not a list")
+
+
+def label(opt: cfg.Opt) -> Any:
+    """Declare a dataclass field by its oslo.config option."""
+    default = None if opt.default is None else opt.type(opt.default)
+    return dataclasses.field(default=default, metadata={"opt": opt})
+
+
+def declared(
+    name: str,
+    kind: LabelType,
+    default: str | None,
+    text: str,
+    secret: bool = False,
+) -> Any:
+    """Declare a label.
+
+    :param default: as users would write it; None when unset matters.
+    :param text: help for operators and users.
+    :param secret: its value is never repeated.
+    """
+    return label(
+        cfg.Opt(name, type=kind, default=default, help=text, secret=secret)
+    )
+
+
+def switch(name: str, default: bool, text: str) -> Any:
+    """Declare a label that is true or false."""
+    return declared(name, Boolean(), str(default).lower(), text)
+
+
+def flags(name: str, component: str) -> Any:
+    """Declare a label of extra flags of a Kubernetes component."""
+    return declared(name, Flags(), "", f"Extra flags of {component}.")
+
+
+def refusal(opt: cfg.Opt, text: str, wants: str) -> problems_module.Problem:
+    """Return the problem that a label's text is not what its type wants."""
+    shown = text
+    if len(shown) > LONGEST_SHOWN:
+        shown = f"{shown[: LONGEST_SHOWN - 3]}..."
+    found = "not usable: it" if opt.secret else f"{shown!r} but"
+    return problems_module.Problem(
+        subject=f"label {opt.name}",
+        sentence=f"Label {opt.name} is {found} must be {wants}.",
+    )

@@ -9,7 +9,6 @@ one label are in :mod:`~magnum_k8s_driver.model.inputs`.
 
 from collections.abc import Mapping
 import dataclasses
-import difflib
 from typing import Any
 
 from oslo_config import cfg
@@ -33,37 +32,13 @@ NOT_YET_HONOURED = frozenset(
 )
 """Switches whose add-on is not built yet: turning one on gives a warning."""
 
-_LONGEST_SHOWN = 80
 _NAME = r"[A-Za-z0-9][A-Za-z0-9 ._:/+-]{0,254}"
 _named = t.Pattern(_NAME, "a name or an id")
 _DNS_NAME = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
 _pods = t.Cidr(8, 28)
 
 
-def label(opt: cfg.Opt) -> Any:
-    """Declare a field of :class:`Labels` by its oslo.config option."""
-    default = None if opt.default is None else opt.type(opt.default)
-    return dataclasses.field(default=default, metadata={"opt": opt})
-
-
-def _opt(
-    name: str,
-    kind: t.LabelType,
-    default: str | None,
-    text: str,
-    secret: bool = False,
-) -> Any:
-    return label(
-        cfg.Opt(name, type=kind, default=default, help=text, secret=secret)
-    )
-
-
-def _switch(name: str, default: bool, text: str) -> Any:
-    return _opt(name, t.Boolean(), str(default).lower(), text)
-
-
-def _flags(name: str, component: str) -> Any:
-    return _opt(name, t.Flags(), "", f"Extra flags of {component}.")
+_opt, _switch, _flags = t.declared, t.switch, t.flags
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -387,7 +362,7 @@ def parse(
             try:
                 values[opt.name] = opt.type(text)
             except ValueError as error:
-                problems.append(_problem(opt, str(text), str(error)))
+                problems.append(t.refusal(opt, str(text), str(error)))
             break
     labels = Labels(**values)
     warnings += [
@@ -397,17 +372,6 @@ def parse(
     ]
     return ParsedLabels(
         labels=labels, problems=tuple(problems), warnings=tuple(warnings)
-    )
-
-
-def _problem(opt: cfg.Opt, text: str, wants: str) -> problems_module.Problem:
-    shown = text
-    if len(shown) > _LONGEST_SHOWN:
-        shown = f"{shown[: _LONGEST_SHOWN - 3]}..."
-    found = "not usable: it" if opt.secret else f"{shown!r} but"
-    return problems_module.Problem(
-        subject=f"label {opt.name}",
-        sentence=f"Label {opt.name} is {found} must be {wants}.",
     )
 
 
@@ -426,17 +390,5 @@ def _known(raw: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
         elif name in names:
             given[name] = text
         else:
-            warnings += _unknown(name, text)
+            warnings += retired_labels.warnings(name, text, [*names, *ALIASES])
     return given, warnings
-
-
-def _unknown(name: str, text: str) -> list[str]:
-    reason = retired_labels.RETIRED.get(name)
-    if reason is not None:
-        # An old feature that is turned off is off: nothing to tell.
-        off = name.endswith("_enabled") and text.lower() in ("false", "0")
-        return [] if off else [f"Label {name} is ignored: {reason}"]
-    known = [*(opt.name for opt in OPTS), *retired_labels.RETIRED, *ALIASES]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    return [f"Label {name[:_LONGEST_SHOWN]} is unknown and ignored.{hint}"]

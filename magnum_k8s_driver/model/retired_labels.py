@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Labels of older Magnum drivers that mean nothing here, and why."""
 
+from collections.abc import Iterable
+import difflib
+
+_LONGEST_SHOWN = 80
 _RELEASE = (
     "Versions and images come from the driver's release table; use the label "
     "container_infra_prefix to take them from another registry."
@@ -83,3 +87,20 @@ RETIRED: dict[str, str] = {
     "use_podman": _CONTAINERD,
 }
 """Name of a retired label -> a sentence that says what to do instead."""
+
+
+def warnings(name: str, text: str, known: Iterable[str]) -> list[str]:
+    """Return a sentence about a label that is not supported, or none.
+
+    :param name: in lower case.
+    :param known: supported names, to guess what was meant.
+    """
+    reason = RETIRED.get(name)
+    if reason is not None:
+        # An old feature that is turned off is off: nothing to tell.
+        off = name.endswith("_enabled") and text.lower() in ("false", "0")
+        return [] if off else [f"Label {name} is ignored: {reason}"]
+    names = sorted((*known, *RETIRED))
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.75)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return [f"Label {name[:_LONGEST_SHOWN]} is unknown and ignored.{hint}"]
