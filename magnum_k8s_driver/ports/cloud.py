@@ -1,14 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ports of one call for one cluster, opened together."""
+"""The ports of one call for one cluster, opened together.
 
+Three identities (DESIGN 4 in the contributor guide):
+
+* the *service identity*, Magnum's own user of ``[keystone_auth]`` scoped to
+  the cluster's project: owns everything the driver makes;
+* the *admin identity*, the same user as configured: roles, users, and what is
+  left of a project that is gone;
+* the *user identity*, the token of the request: only to refuse early.
+"""
+
+from collections.abc import Iterator
+import contextlib
 import dataclasses
+from typing import Any
 
+from keystoneauth1 import exceptions as ksa_exceptions
+from keystoneauth1 import loading as ksa_loading
+from magnum.common import exception as magnum_exception
+from magnum.common import keystone as magnum_keystone
+import magnum.conf
+from magnum.conf import keystone as magnum_keystone_conf
+from openstack import connection as sdk_connection
+
+from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.ports import certificates as certificates_port
 from magnum_k8s_driver.ports import compute as compute_port
 from magnum_k8s_driver.ports import facts as facts_port
 from magnum_k8s_driver.ports import heat as heat_port
 from magnum_k8s_driver.ports import identity as identity_port
 from magnum_k8s_driver.ports import leftovers as leftovers_port
+from magnum_k8s_driver.ports import magnum_certificates
+from magnum_k8s_driver.ports import sdk_compute
+from magnum_k8s_driver.ports import sdk_heat
+from magnum_k8s_driver.ports import sdk_identity
+from magnum_k8s_driver.ports import sdk_leftovers
+
+CONF = magnum.conf.CONF
+
+_GROUP = magnum_keystone_conf.CFG_GROUP
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,3 +52,170 @@ class Cloud:
     certificates: certificates_port.CertificatesPort
     leftovers: leftovers_port.LeftoversPort
     facts: facts_port.FactsPort
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class CloudSettings:
+    """How services are reached."""
+
+    region_name: str | None = None
+    interface: str = "public"
+    """``public``, ``internal`` or ``admin``."""
+    request_timeout: float = 60.0
+    """Seconds."""
+    service_roles: tuple[str, ...] = ("member",)
+    """Given to the service user where Keystone refuses it a project."""
+    cluster_domain: str = "magnum"
+    """Name or id of the domain of cluster users."""
+    node_cloud: spec_module.CloudSpec = dataclasses.field(
+        default_factory=spec_module.CloudSpec
+    )
+    """What nodes must know of their cloud."""
+
+
+@contextlib.contextmanager
+def open_cloud(
+    cluster: Any, admin_context: Any, settings: CloudSettings
+) -> Iterator[Cloud]:
+    """Open every port for the project of a cluster.
+
+    The service user is given its roles on the project here when Keystone
+    refuses it a token for the project: without one nothing can even be looked
+    at. When the project is gone, the ports act by admin rights.
+
+    :param cluster: ``magnum.objects.Cluster``.
+    :param admin_context: admin context with ``all_tenants``.
+    :raises CloudError: Keystone refuses.
+    :raises CloudUnavailable: Keystone does not answer.
+    """
+    timeout = settings.request_timeout
+    with contextlib.ExitStack() as stack:
+        admin = stack.enter_context(_connection(settings, _admin_session()))
+        identity = sdk_identity.SdkIdentity(
+            admin, None, settings.cluster_domain, timeout=timeout
+        )
+        session = _project_session(cluster.project_id, identity, settings)
+        as_admin = session is None
+        project = admin
+        if session is not None:
+            project = stack.enter_context(_connection(settings, session))
+        yield Cloud(
+            heat=sdk_heat.SdkHeat(project, timeout=timeout),
+            compute=sdk_compute.SdkCompute(
+                project,
+                all_of=cluster.project_id if as_admin else "",
+                timeout=timeout,
+            ),
+            identity=identity,
+            certificates=magnum_certificates.MagnumCertificates(
+                cluster, admin_context
+            ),
+            leftovers=sdk_leftovers.SdkLeftovers(
+                project,
+                cluster.project_id,
+                as_admin=as_admin,
+                timeout=timeout,
+            ),
+            facts=facts_port.SdkFacts(project, cloud=settings.node_cloud),
+        )
+
+
+@contextlib.contextmanager
+def user_facts(
+    context: Any, settings: CloudSettings
+) -> Iterator[facts_port.FactsPort]:
+    """Open the facts as the user who made the request sees them.
+
+    :param context: request context with a token.
+    :raises CloudError: the context has none.
+    """
+    try:
+        session = magnum_keystone.KeystoneClientV3(context).session
+    except magnum_exception.MagnumException as exc:
+        raise exceptions.CloudError("identity", str(exc)) from exc
+    with _connection(settings, session) as connection:
+        yield facts_port.SdkFacts(
+            connection, user=connection, cloud=settings.node_cloud
+        )
+
+
+def _admin_session() -> Any:
+    auth = ksa_loading.load_auth_from_conf_options(CONF, _GROUP)
+    return ksa_loading.load_session_from_conf_options(CONF, _GROUP, auth=auth)
+
+
+def _project_session(
+    project_id: str,
+    identity: identity_port.IdentityPort,
+    settings: CloudSettings,
+) -> Any:
+    """Return a session of the service user in a project that has let it in.
+
+    :returns: None when the project is gone.
+    """
+    auth = ksa_loading.load_auth_from_conf_options(
+        CONF,
+        _GROUP,
+        project_id=project_id,
+        project_name=None,
+        project_domain_id=None,
+        project_domain_name=None,
+        domain_id=None,
+        domain_name=None,
+        system_scope=None,
+        trust_id=None,
+    )
+    session = ksa_loading.load_session_from_conf_options(
+        CONF, _GROUP, auth=auth
+    )
+    session.timeout = settings.request_timeout
+    if _is_let_in(session):
+        return session
+    if not identity.project_exists(project_id):
+        return None
+    identity.grant_service_roles(project_id, settings.service_roles)
+    if _is_let_in(session):
+        return session
+    raise exceptions.CloudError(
+        "identity",
+        f"Magnum's service user gets no token for project {project_id}, "
+        "although it has been given its roles there",
+        status=401,
+    )
+
+
+def _is_let_in(session: Any) -> bool:
+    """Tell whether Keystone gives the session a token."""
+    try:
+        session.get_token()
+    except ksa_exceptions.Unauthorized:
+        return False
+    except ksa_exceptions.ConnectionError as exc:
+        raise exceptions.CloudUnavailable("identity", str(exc)) from exc
+    except ksa_exceptions.HttpError as exc:
+        status = exc.http_status or 0
+        kind = exceptions.CloudError
+        if status >= 500 or status == 429:
+            kind = exceptions.CloudUnavailable
+        raise kind("identity", str(exc), status=status) from exc
+    except ksa_exceptions.ClientException as exc:
+        raise exceptions.CloudError("identity", str(exc)) from exc
+    return True
+
+
+@contextlib.contextmanager
+def _connection(
+    settings: CloudSettings, session: Any
+) -> Iterator[sdk_connection.Connection]:
+    session.timeout = settings.request_timeout
+    connection = sdk_connection.Connection(
+        session=session,
+        region_name=settings.region_name,
+        interface=settings.interface,
+    )
+    try:
+        yield connection
+    finally:
+        connection.close()
+        # Only this closes the sockets: the session was not made by the SDK.
+        session.session.close()

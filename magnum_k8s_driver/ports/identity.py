@@ -55,7 +55,11 @@ class IdentityPort(Protocol):
         """Make the cluster's user with that password and return its id."""
 
     def ensure_application_credential(
-        self, user_id: str, password: str, project_id: str, name: str,
+        self,
+        user_id: str,
+        password: str,
+        project_id: str,
+        name: str,
         secret: str,
     ) -> ApplicationCredential:
         """Make the user's application credential with the given secret.

@@ -19,6 +19,7 @@ from magnum_k8s_driver import exceptions
 TIMEOUT = 60.0
 """Seconds to wait for a connection, and again for each piece of an answer."""
 
+_MISSING = "it is not in the service catalog"
 _MAX_MESSAGE = 1000
 _TRY_LATER = 429
 _GONE = (404, 410)
@@ -151,7 +152,16 @@ class Rest:
 
     def endpoint(self) -> str:
         """Return the URL of the service."""
-        return str(self._guarded(lambda: self._adapter().get_endpoint()))
+        # Not get_endpoint(): the identity proxy has another one of that name.
+        data = self._guarded(lambda: self._adapter().get_endpoint_data())
+        if data is None:
+            raise ServiceMissing(self.service, _MISSING)
+        return str(data.url)
+
+    def user_id(self) -> str:
+        """Return the id of the user whose token is sent."""
+        session = self._connection.session
+        return str(self._guarded(session.get_user_id))
 
     def _adapter(self) -> Any:
         # Building a proxy already asks the service for its versions.
@@ -188,9 +198,7 @@ class Rest:
         try:
             return call()
         except _NOT_THERE as exc:
-            raise ServiceMissing(
-                self.service, "it is not in the service catalog"
-            ) from exc
+            raise ServiceMissing(self.service, _MISSING) from exc
         except _NO_ANSWER as exc:
             raise exceptions.CloudUnavailable(
                 self.service, f"no answer: {_sentence(str(exc))}"

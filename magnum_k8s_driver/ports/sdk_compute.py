@@ -18,18 +18,27 @@ class SdkCompute:
     """Servers of the project a connection belongs to.
 
     :param connection: an ``openstack.connection.Connection``.
+    :param all_of: id of another project, which an administrator's connection
+        looks at; empty for its own.
     """
 
     def __init__(
-        self, connection: Any, *, timeout: float = rest.TIMEOUT
+        self,
+        connection: Any,
+        *,
+        all_of: str = "",
+        timeout: float = rest.TIMEOUT,
     ) -> None:
         self._rest = rest.Rest(connection, "compute", timeout=timeout)
+        self._project: dict[str, str] = {}
+        if all_of:
+            self._project = {"all_tenants": "1", "project_id": all_of}
 
     def servers(self, name_prefix: str) -> tuple[compute.Server, ...]:
         """Return the project's servers whose name starts with the prefix."""
         # Nova takes a regular expression and lets the database match it,
         # without regard to case in most of them.
-        query = {"name": f"^{re.escape(name_prefix)}"}
+        query = {"name": f"^{re.escape(name_prefix)}", **self._project}
         return tuple(
             server(one)
             for one in self._rest.pages("/servers/detail", "servers", query)

@@ -135,7 +135,7 @@ class SdkHeat:
             if marker:
                 query["marker"] = marker
             document = self._rest.find("/software_configs", query) or {}
-            page = document.get("software_configs") or ()
+            page: list[Any] = document.get("software_configs") or []
             for one in page:
                 if str(one.get("name") or "").startswith(prefix):
                     found[str(one["id"])] = str(one["name"])

@@ -24,14 +24,15 @@ class SdkIdentity:
 
     :param connection: an ``openstack.connection.Connection`` of an
         administrator.
-    :param service_user_id: Magnum's service user, who is granted roles.
+    :param service_user_id: Magnum's service user, who is granted roles; None:
+        the connection's own user.
     :param cluster_domain: name or id of the domain of cluster users.
     """
 
     def __init__(
         self,
         connection: Any,
-        service_user_id: str,
+        service_user_id: str | None,
         cluster_domain: str,
         *,
         timeout: float = rest.TIMEOUT,
@@ -55,8 +56,9 @@ class SdkIdentity:
         The tag comes first: a grant that nobody recorded would stay for
         ever, a record without a grant is completed here or removed later.
         """
+        user_id = self._service_user()
         for name, role_id in self._known(roles):
-            grant = _grant(project_id, self._service_user_id, role_id)
+            grant = _grant(project_id, user_id, role_id)
             if self._rest.exists(grant):
                 continue
             self._rest.send("PUT", _tag(project_id, name))
@@ -68,7 +70,7 @@ class SdkIdentity:
             role_id = self._role(name)
             if role_id is not None:
                 self._rest.discard(
-                    _grant(project_id, self._service_user_id, role_id)
+                    _grant(project_id, self._service_user(), role_id)
                 )
             self._rest.discard(_tag(project_id, name))
 
@@ -184,6 +186,9 @@ class SdkIdentity:
         user_id = self.find_cluster_user(cluster_uuid)
         if user_id is not None:
             self._rest.discard(f"/users/{user_id}")
+
+    def _service_user(self) -> str:
+        return self._service_user_id or self._rest.user_id()
 
     def _domain(self) -> str | None:
         """Return the id of the domain of cluster users."""

@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CAs and the cluster secret in the certificate store Magnum is set up with.
+
+Magnum's stores keep certificates by reference only. The cluster secret must
+be found again when a conductor was killed between storing it and saving the
+reference, so it carries a mark that each kind of store can look for.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import os
+from typing import Any, Protocol
+
+from magnum.common import cert_manager as store_module
+from magnum.common import clients
+from magnum.common import context as magnum_context
+from magnum.common import exception as magnum_exception
+from magnum.common.x509 import operations
+import magnum.conf
+from magnum.conductor.handlers.common import cert_manager
+from magnum import objects
+from openstack import connection as sdk_connection
+from oslo_log import log as logging
+from oslo_utils import encodeutils
+
+from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.ports import certificates
+from magnum_k8s_driver.ports import rest
+
+CONF = magnum.conf.CONF
+LOG = logging.getLogger(__name__)
+
+_SERVICE = "certificate"
+_GONE = 404
+
+
+class _Store(Protocol):
+    """Texts under a mark in one kind of store."""
+
+    def find(self) -> list[str]:
+        """Return the references of all texts under the mark, oldest first."""
+
+    def save(self, text: str) -> str:
+        """Keep a text and return its reference."""
+
+    def read(self, reference: str) -> str:
+        """Return a text."""
+
+    def delete(self) -> None:
+        """Delete all texts under the mark."""
+
+
+class MagnumCertificates:
+    """CAs and the cluster secret of one cluster.
+
+    :param cluster: ``magnum.objects.Cluster``.
+    :param admin_context: admin context with ``all_tenants``: rows of Magnum's
+        own store belong to whoever made the cluster.
+    """
+
+    def __init__(self, cluster: Any, admin_context: Any) -> None:
+        self._cluster = cluster
+        self._context = admin_context
+        self._store = _store(cluster, admin_context)
+
+    def authorities(self) -> certificates.Authorities:
+        """Return the CAs the cluster's references point to.
+
+        :raises CloudError: one is missing or cannot be read.
+        """
+        return certificates.Authorities(
+            kubernetes=self._authority("kubernetes", "ca_cert_ref"),
+            etcd=self._authority("etcd", "etcd_ca_cert_ref"),
+            front_proxy=self._authority(
+                "front_proxy", "front_proxy_ca_cert_ref"
+            ),
+        )
+
+    def find_secret(self) -> str | None:
+        """Return the reference of the stored cluster secret.
+
+        Two conductors may have stored one each; the oldest counts for all.
+        """
+        with _as_cloud_error():
+            found = self._store.find()
+        return found[0] if found else None
+
+    def store_secret(self, text: str) -> str:
+        """Store the cluster secret and return its reference."""
+        with _as_cloud_error():
+            return self._store.save(text)
+
+    def read_secret(self, reference: str) -> str:
+        """Return the stored text."""
+        with _as_cloud_error():
+            return self._store.read(reference)
+
+    def delete_secrets(self) -> None:
+        """Delete every stored cluster secret of this cluster."""
+        with _as_cloud_error():
+            self._store.delete()
+
+    def delete_extra_authorities(self) -> None:
+        """Delete the etcd and front-proxy CAs and the cached client files."""
+        for field in ("etcd_ca_cert_ref", "front_proxy_ca_cert_ref"):
+            reference = getattr(self._cluster, field, None)
+            if reference and not _is_absent(reference):
+                self._delete(reference)
+        with _as_cloud_error():
+            cert_manager.delete_client_files(self._cluster, self._context)
+
+    def _authority(self, kind: str, field: str) -> certificates.KeyPair:
+        if not getattr(self._cluster, field, None):
+            raise exceptions.CloudError(
+                _SERVICE, f"cluster {self._cluster.uuid} has no {kind} CA"
+            )
+        with _as_cloud_error():
+            stored = cert_manager.get_cluster_ca_certificate(
+                self._cluster, self._context, kind
+            )
+            key = operations.decrypt_key(
+                encodeutils.safe_encode(stored.get_private_key()),
+                encodeutils.safe_encode(
+                    stored.get_private_key_passphrase() or ""
+                )
+                or None,
+            )
+            return certificates.KeyPair(
+                certificate=encodeutils.safe_decode(stored.get_certificate()),
+                private_key=encodeutils.safe_decode(key),
+            )
+
+    def _delete(self, reference: str) -> None:
+        try:
+            with _as_cloud_error():
+                _manager().delete_cert(
+                    reference,
+                    resource_ref=self._cluster.uuid,
+                    context=self._context,
+                )
+        except exceptions.CloudError as exc:
+            if exc.status != _GONE:
+                raise
+
+
+class _KeypairStore:
+    """Rows of Magnum's own table ``x509keypair``, in clear."""
+
+    def __init__(self, mark: str, context: Any, project_id: str) -> None:
+        self._mark = mark
+        self._context = context
+        self._project_id = project_id
+
+    def _rows(self) -> list[Any]:
+        listed = objects.X509KeyPair.list(
+            self._context, filters={"project_id": self._project_id}
+        )
+        rows = [row for row in listed if row.certificate == self._mark]
+        return sorted(rows, key=lambda row: row.id)
+
+    def find(self) -> list[str]:
+        return [str(row.uuid) for row in self._rows()]
+
+    def save(self, text: str) -> str:
+        # A context of our own: the row is to say whose cluster it is.
+        context = magnum_context.make_admin_context(all_tenants=True)
+        context.project_id = self._project_id
+        return str(
+            _manager().store_cert(
+                certificate=self._mark, private_key=text, context=context
+            )
+        )
+
+    def read(self, reference: str) -> str:
+        stored = _manager().get_cert(reference, context=self._context)
+        return str(stored.get_private_key())
+
+    def delete(self) -> None:
+        for row in self._rows():
+            with contextlib.suppress(magnum_exception.X509KeyPairNotFound):
+                row.destroy()
+
+
+class _LocalStore:
+    """Files below ``[certificates] storage_path``, for testing."""
+
+    def __init__(self, mark: str) -> None:
+        self._mark = mark
+
+    def find(self) -> list[str]:
+        found = []
+        for name in os.listdir(CONF.certificates.storage_path):
+            path = os.path.join(CONF.certificates.storage_path, name)
+            if name.endswith(".crt") and _content(path) == self._mark:
+                found.append((os.path.getmtime(path), name[: -len(".crt")]))
+        return [reference for _time, reference in sorted(found)]
+
+    def save(self, text: str) -> str:
+        return str(
+            _manager().store_cert(certificate=self._mark, private_key=text)
+        )
+
+    def read(self, reference: str) -> str:
+        return str(_manager().get_cert(reference).get_private_key())
+
+    def delete(self) -> None:
+        for reference in self.find():
+            _manager().delete_cert(reference)
+
+
+class _BarbicanStore:
+    """A Barbican container and its secrets, all with the mark as name.
+
+    Magnum's own ``store_cert`` names all secrets alike, so that those of a
+    conductor that was killed before it made the container are lost.
+    """
+
+    def __init__(self, mark: str) -> None:
+        self._mark = mark
+
+    @contextlib.contextmanager
+    def _barbican(self) -> Iterator[rest.Rest]:
+        context = magnum_context.make_admin_context()
+        options = CONF.barbican_client
+        connection = sdk_connection.Connection(
+            session=clients.OpenStackClients(context).keystone().session,
+            region_name=options.region_name,
+            interface=options.endpoint_type.removesuffix("URL"),
+        )
+        try:
+            yield rest.Rest(connection, "key_manager")
+        finally:
+            connection.close()
+
+    def _listed(self, barbican: rest.Rest, kind: str) -> list[dict[str, Any]]:
+        query = {"name": self._mark, "limit": 100}
+        document = barbican.find(f"/{kind}", query) or {}
+        listed = [
+            one
+            for one in document.get(kind) or ()
+            if one["name"] == self._mark
+        ]
+        return sorted(listed, key=lambda one: str(one.get("created")))
+
+    def find(self) -> list[str]:
+        with self._barbican() as barbican:
+            listed = self._listed(barbican, "containers")
+        return [str(one["container_ref"]) for one in listed]
+
+    def save(self, text: str) -> str:
+        with self._barbican() as barbican:
+            references = []
+            for name, payload in (
+                ("certificate", self._mark),
+                ("private_key", text),
+            ):
+                made = barbican.send(
+                    "POST",
+                    "/secrets",
+                    {
+                        "name": self._mark,
+                        "payload": payload,
+                        "payload_content_type": "text/plain",
+                    },
+                )
+                references.append(
+                    {"name": name, "secret_ref": made["secret_ref"]}
+                )
+            container = barbican.send(
+                "POST",
+                "/containers",
+                {
+                    "name": self._mark,
+                    "type": "certificate",
+                    "secret_refs": references,
+                },
+            )
+        return str(container["container_ref"])
+
+    def read(self, reference: str) -> str:
+        stored = _manager().get_cert(reference)
+        return str(encodeutils.safe_decode(stored.get_private_key()))
+
+    def delete(self) -> None:
+        with self._barbican() as barbican:
+            for kind, reference in (
+                ("containers", "container_ref"),
+                ("secrets", "secret_ref"),
+            ):
+                for one in self._listed(barbican, kind):
+                    identifier = str(one[reference]).rsplit("/", 1)[-1]
+                    barbican.discard(f"/{kind}/{identifier}")
+
+
+def _store(cluster: Any, context: Any) -> _Store:
+    mark = f"magnum-k8s-driver:{cluster.uuid}"
+    kind = CONF.certificates.cert_manager_type
+    if kind == "x509keypair":
+        return _KeypairStore(mark, context, cluster.project_id)
+    if kind == "local":
+        return _LocalStore(mark)
+    if kind == "barbican":
+        return _BarbicanStore(mark)
+    raise exceptions.CloudError(
+        _SERVICE,
+        f"[certificates] cert_manager_type {kind!r} is none that this driver "
+        "knows: barbican, x509keypair, local",
+    )
+
+
+def _manager() -> Any:
+    return store_module.get_backend().CertManager
+
+
+def _is_absent(reference: str) -> bool:
+    """Tell whether the local store has lost a file; the others tell it."""
+    if CONF.certificates.cert_manager_type != "local":
+        return False
+    path = os.path.join(CONF.certificates.storage_path, reference)
+    return not os.path.exists(f"{path}.crt")
+
+
+def _content(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return stream.read()
+    except OSError:
+        return ""
+
+
+@contextlib.contextmanager
+def _as_cloud_error() -> Iterator[None]:
+    """Make the driver's errors of whatever a store raises.
+
+    Plug-ins raise their client's own classes; what they have in common is a
+    status code.
+    """
+    try:
+        yield
+    except exceptions.K8sDriverError:
+        raise
+    except magnum_exception.X509KeyPairNotFound as exc:
+        raise exceptions.CloudError(_SERVICE, str(exc), status=_GONE) from exc
+    except Exception as exc:
+        status = getattr(exc, "status_code", None) or getattr(
+            exc, "http_status", 0
+        )
+        kind = exceptions.CloudError
+        if not status or status >= 500:
+            kind = exceptions.CloudUnavailable
+        raise kind(_SERVICE, str(exc), status=int(status or 0)) from exc
