@@ -37,7 +37,7 @@ def config(
 def _file(one: node_files.NodeFile) -> dict[str, Any]:
     packed = one.content
     contents: dict[str, Any] = {}
-    if not one.path.endswith(".gz"):
+    if one.path != node_files.ARCHIVE_PATH:
         packed = node_files.compress(packed)
         contents["compression"] = "gzip"
     text = base64.b64encode(packed).decode()

@@ -7,6 +7,7 @@ import dataclasses
 import gzip
 import io
 import json
+import lzma
 import shlex
 import tarfile
 from typing import Any
@@ -21,7 +22,8 @@ from magnum_k8s_driver.render import kubeadm
 from magnum_k8s_driver.render import node_document
 
 DOCUMENT_PATH = "/etc/magnum/node.json"
-PROGRAM_PATH = "/opt/magnum/node.tar.gz"
+PROGRAM_DIRECTORY = "/opt/magnum"
+ARCHIVE_PATH = f"{PROGRAM_DIRECTORY}/node.tar.xz"
 UNIT = "magnum-node.service"
 UNIT_PATH = f"/etc/systemd/system/{UNIT}"
 
@@ -40,9 +42,8 @@ def node_files(
     group: spec_module.NodeGroupSpec,
     document: Mapping[str, Any],
 ) -> tuple[NodeFile, ...]:
-    """Return every file of a node but its program, sorted by path."""
+    """Return every file of a node but its document and program, by path."""
     found = [
-        _text(DOCUMENT_PATH, _json(document), 0o600),
         _text(
             containerd.CONFIG_PATH,
             containerd.config(
@@ -63,20 +64,45 @@ def node_files(
     return tuple(sorted(found, key=lambda one: one.path))
 
 
-def program() -> bytes:
-    """Return the node program, ``templates/node``, as one tar.gz.
+def program_files() -> tuple[NodeFile, ...]:
+    """Return the node program, ``templates/node``, as it lies on a node."""
+    return tuple(_program_file(path) for path in templates.list_files("node"))
 
-    Reproducible: neither times nor owners of the installation are in it.
+
+def archive(files: Iterable[NodeFile]) -> bytes:
+    """Return files as one tar.xz to be unpacked below ``/``.
+
+    Everything but the node document travels in it: forty files compressed
+    one by one would not fit into user data beside a PKI. Reproducible:
+    neither times nor owners are in it.
     """
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
-        for path in templates.list_files("node"):
-            content = templates.read_text(path).encode()
-            entry = tarfile.TarInfo(path.removeprefix("node/"))
-            entry.size = len(content)
-            entry.mode = 0o755 if content.startswith(b"#!") else 0o644
-            archive.addfile(entry, io.BytesIO(content))
-    return compress(packed.getvalue())
+    with tarfile.open(
+        fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT
+    ) as tar:
+        for one in files:
+            entry = tarfile.TarInfo(one.path.lstrip("/"))
+            entry.size = len(one.content)
+            entry.mode = one.mode
+            tar.addfile(entry, io.BytesIO(one.content))
+    return lzma.compress(packed.getvalue(), preset=9 | lzma.PRESET_EXTREME)
+
+
+def unpack(content: bytes) -> dict[str, bytes]:
+    """Return path and content of every file in such an archive."""
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r:xz") as tar:
+        for entry in tar.getmembers():
+            opened = tar.extractfile(entry)
+            if opened is not None:
+                found[f"/{entry.name}"] = opened.read()
+    return found
+
+
+def document_file(document: Mapping[str, Any]) -> NodeFile:
+    """Return the node document as a file."""
+    text = json.dumps(document, separators=(",", ":"), sort_keys=True) + "\n"
+    return _text(DOCUMENT_PATH, text, 0o600)
 
 
 def unit() -> str:
@@ -168,5 +194,10 @@ def _yaml(path: str, *documents: Any, mode: int = 0o644) -> NodeFile:
     return _text(path, text, mode)
 
 
-def _json(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, indent=1, sort_keys=True) + "\n"
+def _program_file(path: str) -> NodeFile:
+    content = templates.read_text(path).encode()
+    return NodeFile(
+        path=f"{PROGRAM_DIRECTORY}/{path.removeprefix('node/')}",
+        content=content,
+        mode=0o755 if content.startswith(b"#!") else 0o644,
+    )

@@ -5,6 +5,8 @@ import base64
 from collections.abc import Mapping
 import gzip
 import json
+import lzma
+import tarfile
 from typing import Any
 
 import yaml
@@ -50,16 +52,7 @@ def cloud_config(
     """
     content: dict[str, Any] = {
         "write_files": [
-            *(
-                _write_file(one)
-                for one in node_files.node_files(spec, group, document)
-            ),
-            {
-                "path": node_files.PROGRAM_PATH,
-                "permissions": "0644",
-                "encoding": "b64",
-                "content": _base64(node_files.program()),
-            },
+            *(_write_file(one) for one in _files(spec, group, document)),
             {
                 "path": node_files.UNIT_PATH,
                 "permissions": "0644",
@@ -88,14 +81,9 @@ def ignition_config(
 
     :raises InvalidClusterSpec: they are larger than Nova takes.
     """
-    files = (
-        *node_files.node_files(spec, group, document),
-        node_files.NodeFile(
-            path=node_files.PROGRAM_PATH, content=node_files.program()
-        ),
-    )
     keys = [spec.ssh_public_key.strip()] if spec.ssh_public_key else []
     units = {node_files.UNIT: node_files.unit()}
+    files = _files(spec, group, document)
     return _checked(ignition.config(files, units, keys), group)
 
 
@@ -107,15 +95,27 @@ def parse_files(text: str) -> dict[str, bytes]:
     try:
         if text.startswith(_HEADER):
             content = yaml.safe_load(text)
-            return {
+            found = {
                 one["path"]: _decoded(one) for one in content["write_files"]
             }
-        content = json.loads(text)
-        return {
-            one["path"]: _ignited(one["contents"])
-            for one in content["storage"]["files"]
-        }
-    except (KeyError, TypeError, OSError, yaml.YAMLError) as exc:
+        else:
+            content = json.loads(text)
+            found = {
+                one["path"]: _ignited(one["contents"])
+                for one in content["storage"]["files"]
+            }
+        packed = found.pop(node_files.ARCHIVE_PATH)
+        return found | node_files.unpack(packed)
+    except (
+        AttributeError,
+        KeyError,
+        TypeError,
+        OSError,
+        EOFError,
+        lzma.LZMAError,
+        tarfile.TarError,
+        yaml.YAMLError,
+    ) as exc:
         raise ValueError("not user data of this driver") from exc
 
 
@@ -131,7 +131,33 @@ def parse_node_document(text: str) -> dict[str, Any]:
     return document
 
 
+def _files(
+    spec: spec_module.ClusterSpec,
+    group: spec_module.NodeGroupSpec,
+    document: Mapping[str, Any],
+) -> tuple[node_files.NodeFile, ...]:
+    inside = (
+        *node_files.node_files(spec, group, document),
+        *node_files.program_files(),
+    )
+    return (
+        node_files.document_file(document),
+        node_files.NodeFile(
+            path=node_files.ARCHIVE_PATH,
+            content=node_files.archive(inside),
+            mode=0o600,
+        ),
+    )
+
+
 def _write_file(one: node_files.NodeFile) -> dict[str, Any]:
+    if one.path == node_files.ARCHIVE_PATH:
+        return {
+            "path": one.path,
+            "permissions": f"0{one.mode:o}",
+            "encoding": "b64",
+            "content": _base64(one.content),
+        }
     return {
         "path": one.path,
         "permissions": f"0{one.mode:o}",
