@@ -25,8 +25,11 @@ from lab import settings
 
 LOG = logging.getLogger(__name__)
 
-OVERLAP = datetime.timedelta(seconds=5)
-"""Changes may become visible later than they are dated."""
+OVERLAP = datetime.timedelta(seconds=2)
+"""Changes become visible a little later than they are dated."""
+
+PAGE = 3
+"""Servers to ask for when most likely none has changed."""
 
 GONE = (vm_states.BUILDING, vm_states.DELETED, vm_states.SOFT_DELETED)
 OFF = (vm_states.STOPPED, vm_states.SHELVED, vm_states.SHELVED_OFFLOADED)
@@ -39,7 +42,8 @@ class HollowDriver(fake.FakeDriverWithoutFakeNodes):
         super().__init__(virtapi)
         root = os.environ.get("LAB_ROOT", settings.DEFAULT_ROOT)
         self._world = world_module.World(pathlib.Path(root))
-        self._polled = timeutils.utcnow()
+        self._polled = timeutils.utcnow(with_timezone=True)
+        self._blind = False
 
     def init_host(self, host):
         """Take over the servers of an earlier process, then start."""
@@ -200,25 +204,40 @@ class HollowDriver(fake.FakeDriverWithoutFakeNodes):
         try:
             if self._world.nodes:
                 self._obey_changes()
+            self._blind = False
         except Exception:
-            LOG.exception("Metadata of the servers could not be read")
+            if not self._blind:
+                LOG.exception("Metadata of the servers could not be read")
+            self._blind = True
         finally:
             self._world.scheduler.call_later(self._poll_seconds(), self._poll)
 
     def _obey_changes(self):
-        since, now = self._polled, timeutils.utcnow()
-        found = objects.InstanceList.get_by_filters(
-            nova_context.get_admin_context(),
-            {
-                "host": self._host,
-                "deleted": False,
-                "changes-since": since - OVERLAP,
-            },
-            expected_attrs=["metadata"],
-        )
-        self._polled = now
+        """Read servers, the last changed first, down to those known.
+
+        An instance comes with its user data, so few are asked for.
+        """
+        limit, found = PAGE, []
+        until = self._polled - OVERLAP
+        while True:
+            found = self._last_changed(limit)
+            if len(found) < limit or _changed(found[-1]) < until:
+                break
+            limit *= 4
         for instance in found:
             self._world.obey(instance.uuid, instance.metadata)
+        if found:
+            self._polled = max(self._polled, _changed(found[0]))
+
+    def _last_changed(self, limit):
+        return objects.InstanceList.get_by_filters(
+            nova_context.get_admin_context(),
+            {"host": self._host, "deleted": False},
+            sort_keys=["updated_at"],
+            sort_dirs=["desc"],
+            limit=limit,
+            expected_attrs=["metadata"],
+        )
 
 
 def _server(instance, network_info):
@@ -232,6 +251,10 @@ def _server(instance, network_info):
         name=instance.display_name,
         address=addresses[0] if addresses else "",
     )
+
+
+def _changed(instance):
+    return instance.updated_at or instance.created_at
 
 
 def _user_data(instance):
