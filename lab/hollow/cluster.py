@@ -41,7 +41,7 @@ class NodeObject:
 class ApiView:
     """What the HTTPS server needs; replaced, never changed."""
 
-    address: str
+    addresses: tuple[str, ...]
     port: int
     ca: str
     ca_key: str = dataclasses.field(repr=False)
@@ -131,13 +131,8 @@ class Cluster:
             return f"the node document has no secret {exc}"
         except ValueError as exc:
             return f"the secrets cannot be used: {exc}"
-        if document.endpoint:
-            self.view = ApiView(
-                document.endpoint,
-                document.port,
-                ca,
-                pki_files.get("ca.key", ""),
-            )
+        ca_key = pki_files.get("ca.key", "")
+        self.view = ApiView(document.endpoints, document.port, ca, ca_key)
         return ""
 
     def initialise(self, node: str, server_id: str) -> bool:

@@ -30,8 +30,8 @@ class Document:
     member: str
     init: bool
     version: str
-    endpoint: str
-    """Address of the API server as users reach it, if it is known."""
+    endpoints: tuple[str, ...]
+    """Every known address of the API server."""
 
     port: int
     token: str
@@ -149,9 +149,7 @@ def _document(raw: bytes) -> Document:
             member=str(found.get("member", "")),
             init=found.get("init") is True,
             version=str(found["kubernetes_version"]),
-            endpoint=str(
-                endpoint.get("public_host") or endpoint.get("host") or ""
-            ),
+            endpoints=_endpoints(endpoint),
             port=int(endpoint.get("port") or 6443),
             token=str(join.get("token") or ""),
             ca_hashes=tuple(join.get("ca_hashes") or ()),
@@ -162,6 +160,12 @@ def _document(raw: bytes) -> Document:
         )
     except (KeyError, TypeError, AttributeError) as exc:
         raise ValueError(f"{PATH} lacks {exc}") from exc
+
+
+def _endpoints(found: Mapping[str, Any]) -> tuple[str, ...]:
+    named = (found.get("public_host"), found.get("host"))
+    every = (*named, *(found.get("addresses") or ()))
+    return tuple(dict.fromkeys(str(one) for one in every if one))
 
 
 def _addons(found: Any) -> dict[str, bool]:

@@ -19,6 +19,7 @@ from nova.virt import fake
 from oslo_log import log as logging
 from oslo_utils import timeutils
 
+from lab.hollow import api_server
 from lab.hollow import node as node_module
 from lab.hollow import world as world_module
 from lab import settings
@@ -41,7 +42,10 @@ class HollowDriver(fake.FakeDriverWithoutFakeNodes):
     def __init__(self, virtapi, read_only=False):
         super().__init__(virtapi)
         root = os.environ.get("LAB_ROOT", settings.DEFAULT_ROOT)
-        self._world = world_module.World(pathlib.Path(root))
+        self._world = world_module.World(
+            pathlib.Path(root),
+            clusters_changed=api_server.ApiServer().follow,
+        )
         self._polled = timeutils.utcnow(with_timezone=True)
         self._blind = False
 

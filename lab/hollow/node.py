@@ -76,6 +76,7 @@ class Node(abc.ABC):
             maxlen=CONSOLE_LINES
         )
         self._failed_operation: str | None = None
+        self._created = 0.0
         self._life = 0
         self._began = 0.0
 
@@ -163,6 +164,7 @@ class Node(abc.ABC):
         self.operation = record.get("op") or self.operation
         self.seconds = dict(record.get("seconds") or {})
         self.drained = bool(record.get("drained"))
+        self._created = record.get("created") or 0.0
         self.print(f"Hollow node {self.name} restored")
 
     def later(self, delay: float, action: Callable[[], None]) -> None:
@@ -191,6 +193,7 @@ class Node(abc.ABC):
         """Register the Node object, or renew it after a restart."""
         known = self.cluster.nodes.get(self.name)
         same = known is not None and known.server_id == self.server.id
+        self._created = self._created or self.tools.scheduler.wall()
         self.cluster.put(
             cluster_module.NodeObject(
                 name=self.name,
@@ -199,9 +202,7 @@ class Node(abc.ABC):
                 group=self.group,
                 address=self.server.address,
                 version=self.version,
-                created=known.created
-                if known and same
-                else self.tools.scheduler.wall(),
+                created=self._created,
                 ready=ready,
                 reason="" if ready else cluster_module.NOT_READY,
                 unschedulable=self.drained,
@@ -230,6 +231,7 @@ class Node(abc.ABC):
             "booted": self.booted,
             "drained": self.drained,
             "running": self.running,
+            "created": self._created,
             "ready": bool(known and known.ready),
             "error": self.error and dataclasses.asdict(self.error),
         }
