@@ -2,6 +2,7 @@
 """Keystone over HTTP, by admin rights."""
 
 from collections.abc import Sequence
+import time
 from typing import Any
 import urllib.parse
 
@@ -17,6 +18,7 @@ TAG = "magnum-k8s-grant:"
 """Start of the project tags that record grants; the role's name follows."""
 
 _UNAUTHORIZED = 401
+_REVOCATION_SECONDS = 1.1
 
 
 class SdkIdentity:
@@ -244,6 +246,9 @@ class SdkIdentity:
             self._change_user(user_id, enabled=True)
         if not self._logs_in(_by_password(user_id, password)):
             self._change_user(user_id, password=password)
+            # Keystone revokes what was issued before, in whole seconds: a
+            # token of this very second would be refused wherever it is used.
+            time.sleep(_REVOCATION_SECONDS)
 
     def _change_user(self, user_id: str, **changes: Any) -> None:
         self._rest.send("PATCH", f"/users/{user_id}", {"user": changes})

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import re
 from typing import Any
 
+from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.ports import leftovers
 from magnum_k8s_driver.ports import rest
 
@@ -112,7 +113,16 @@ class SdkLeftovers:
             SERVER: (self._compute, "/servers"),
             VOLUME: (self._storage, "/volumes"),
         }[leftover.kind]
-        service.discard(f"{path}/{leftover.id}")
+        try:
+            service.discard(f"{path}/{leftover.id}")
+        except exceptions.CloudError:
+            # Cinder answers 400 when the volume is being deleted already.
+            if leftover.kind != VOLUME or not self._is_going(leftover.id):
+                raise
+
+    def _is_going(self, volume_id: str) -> bool:
+        document = self._storage.find(f"/volumes/{volume_id}")
+        return not document or document["volume"]["status"] == "deleting"
 
     def _remove_load_balancer(self, balancer_id: str) -> None:
         path = f"/lbaas/loadbalancers/{balancer_id}"
