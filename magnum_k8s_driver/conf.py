@@ -4,7 +4,11 @@
 Values are read by ``driver.py`` only and handed down as plain values.
 """
 
+from typing import Any
+
 from oslo_config import cfg
+
+from magnum_k8s_driver.model import labels
 
 GROUP = cfg.OptGroup(
     "k8s_driver",
@@ -125,6 +129,12 @@ OPERATION = [
     ),
 ]
 
+LABELS_GROUP = cfg.OptGroup(
+    "k8s_driver_labels",
+    title="Defaults of labels",
+    help="What a label means for clusters that do not set it.",
+)
+
 OPTIONS = [*IDENTITY, *CLOUD, *OPERATION]
 
 
@@ -132,8 +142,16 @@ def register(conf: cfg.ConfigOpts) -> None:
     """Register the driver's options; repeating it is harmless."""
     conf.register_group(GROUP)
     conf.register_opts(OPTIONS, group=GROUP)
+    conf.register_group(LABELS_GROUP)
+    conf.register_opts(labels.OPTS, group=LABELS_GROUP)
+
+
+def label_defaults(conf: cfg.ConfigOpts) -> dict[str, Any]:
+    """Return the operator's defaults of labels, by label name."""
+    group = conf[LABELS_GROUP.name]
+    return {option.name: group[option.name] for option in labels.OPTS}
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
     """Return the options for oslo-config-generator."""
-    return [(GROUP, OPTIONS)]
+    return [(GROUP, OPTIONS), (LABELS_GROUP, list(labels.OPTS))]

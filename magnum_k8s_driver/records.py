@@ -10,13 +10,13 @@ from collections.abc import Iterable, Sequence
 import datetime
 from typing import Any
 
+from magnum import objects
 from magnum.objects import fields
-from oslo_log import log as logging
 
+from magnum_k8s_driver import intake
 from magnum_k8s_driver.model import record
 from magnum_k8s_driver.model import spec as spec_module
-
-LOG = logging.getLogger(__name__)
+from magnum_k8s_driver.ports import magnum_certificates
 
 DEFAULT_CREATE_TIMEOUT = 60
 """Minutes; Magnum's own default. Magnum accepts 0, which means the same."""
@@ -58,15 +58,8 @@ def read(cluster: Any, node_groups: Iterable[Any]) -> record.ClusterRecord:
         created=_seconds(cluster.created_at),
         create_timeout_minutes=cluster.create_timeout
         or DEFAULT_CREATE_TIMEOUT,
-        groups=tuple(
-            _group(cluster, row)
-            for row in rows
-            if row.role != _MASTER or row.is_default
-        ),
+        groups=tuple(_group(cluster, row) for row in rows),
     )
-
-
-_MASTER = "master"
 
 
 def mark_deleting(node_groups: Iterable[Any]) -> None:
@@ -118,6 +111,28 @@ def apply(
         cluster.save()
 
 
+def complain(cluster: Any, sentence: str) -> None:
+    """Save a reason without touching the status."""
+    _assign(cluster, "status_reason", sentence[:_REASON_LIMIT])
+    if cluster.obj_what_changed():
+        cluster.save()
+
+
+def restore_certificates(context: Any, cluster: Any) -> None:
+    """Put back the references of the CAs that the cluster really trusts.
+
+    Magnum's CA rotation has replaced them on the object; the database still
+    has the old ones. The new certificates are removed again.
+    """
+    saved = objects.Cluster.get_by_uuid(context, cluster.uuid)
+    certificates = magnum_certificates.MagnumCertificates(cluster, context)
+    for name in _CERTIFICATES:
+        new, old = getattr(cluster, name), getattr(saved, name)
+        if new != old:
+            certificates.discard(new)
+            setattr(cluster, name, old)
+
+
 def _apply_group(
     row: Any, group: record.GroupReport, report: record.ClusterReport
 ) -> None:
@@ -154,14 +169,13 @@ def _intent(cluster: Any, defaults: Sequence[Any]) -> record.Intent:
 
 
 def _group(cluster: Any, row: Any) -> record.GroupRecord:
-    is_master = row.role == _MASTER
-    copied = row.stack_id == cluster.stack_id and not is_master
+    role = intake.role(row)
+    is_worker = role is spec_module.Role.WORKER
+    copied = is_worker and row.stack_id == cluster.stack_id
     return record.GroupRecord(
         uuid=row.uuid,
         name=row.name,
-        role=spec_module.Role.CONTROL_PLANE
-        if is_master
-        else spec_module.Role.WORKER,
+        role=role,
         is_default=bool(row.is_default),
         node_count=row.node_count,
         stack_id=None if copied else row.stack_id or None,

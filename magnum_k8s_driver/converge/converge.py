@@ -8,6 +8,7 @@ it next sees the same world and goes on from there.
 
 from collections.abc import Callable, Sequence
 import dataclasses
+import functools
 
 from oslo_log import log as logging
 
@@ -41,8 +42,9 @@ class Surroundings:
     """Seconds since the epoch."""
     read_record: Callable[[], record_module.ClusterRecord]
     """Reads Magnum's records afresh: a delete may have overtaken."""
-    load_spec: Callable[[], spec_module.ClusterSpec]
-    """Reads the request and the cloud's facts, once per call of converge."""
+    load_spec: Callable[[str | None], spec_module.ClusterSpec]
+    """Reads the request and the cloud's facts, once per call of converge;
+    given the public key that the cluster was made with, if that is known."""
     save_stack_id: Callable[[str], None]
     """Saves the cluster's stack id in Magnum at once."""
     lock: lock_port.LockPort
@@ -59,11 +61,14 @@ def converge(around: Surroundings) -> record_module.ClusterReport:
 
     :raises CloudError: the world could not even be observed.
     """
+    done: tuple[actions.Action, ...] = ()
     for _round in range(_MAX_ROUNDS):
         observed = look(around)
         todo = plan.plan(observed)
-        if not todo:
+        if not todo or todo == done:
+            # Done already and not visible yet: look again at the next call.
             break
+        done = todo
         trouble = _perform(around, observed, todo)
         if trouble is None:
             continue
@@ -87,7 +92,9 @@ def _perform(
         cloud=around.cloud,
         observed=observed,
         settings=around.settings,
-        load_spec=around.load_spec,
+        load_spec=functools.cache(
+            lambda: around.load_spec(_public_key(observed))
+        ),
         save_stack_id=around.save_stack_id,
         lock=around.lock,
         is_last_in_project=around.is_last_in_project,
@@ -106,6 +113,11 @@ def _perform(
         LOG.error("Cluster %s: %s", uuid, exc)
         return report.Trouble(sentence=str(exc), permanent=True)
     return _DONE if actions.ForgetCluster() in todo else None
+
+
+def _public_key(observed: observed_module.Observed) -> str | None:
+    cluster = observed.cluster
+    return cluster.state.ssh_public_key if cluster else None
 
 
 def look(around: Surroundings) -> observed_module.Observed:

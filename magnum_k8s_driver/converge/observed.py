@@ -6,7 +6,7 @@ import dataclasses
 
 from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import members
-from magnum_k8s_driver.model import record
+from magnum_k8s_driver.model import record as record_module
 from magnum_k8s_driver.model import state as state_module
 from magnum_k8s_driver.ports import compute
 from magnum_k8s_driver.ports import heat
@@ -43,7 +43,7 @@ class Observed:
 
     now: float
     """Seconds since the epoch."""
-    record: record.ClusterRecord
+    record: record_module.ClusterRecord
     cluster: ClusterStack | None
     workers: Mapping[str, WorkerStack]
     """By the group's UUID; groups without a stack are missing."""
@@ -56,7 +56,7 @@ class Observed:
     leftovers: tuple[leftovers_port.Leftover, ...] = ()
     """Looked up when deleting and no stack is left."""
 
-    def members_of(self, group: record.GroupRecord) -> members.Members:
+    def members_of(self, group: record_module.GroupRecord) -> members.Members:
         """Return the ordered members of a group, none without a stack."""
         if group.uuid in self.workers:
             return self.workers[group.uuid].state.members

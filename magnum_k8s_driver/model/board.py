@@ -201,7 +201,7 @@ def _is_signed(document: Mapping[str, Any], key: bytes | None) -> bool:
 
 def _report(document: Mapping[str, Any], signed: bool) -> Report | None:
     try:
-        state = NodeState(document.get("state"))
+        state = NodeState(str(document.get("state")))
     except ValueError:
         return None
     if not signed and state not in (NodeState.BOOTING, NodeState.FAILED):
@@ -284,6 +284,6 @@ def _number(value: Any) -> float:
 
 
 def _text(value: Any, limit: int = 500) -> str:
-    """Return printable text of bounded length: it ends up in front of users."""
+    """Return printable text of bounded length; users will see it."""
     text = value if isinstance(value, str) else ""
     return "".join(c if c.isprintable() else " " for c in text)[:limit]

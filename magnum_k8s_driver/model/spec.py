@@ -54,7 +54,7 @@ class NodeGroupSpec:
     distro: str
     """``os_distro`` of the image."""
     image_kubernetes_version: str | None = None
-    """Version baked into the image (``kube_version``), None for a plain one."""
+    """Version baked into the image (``kube_version``), None: a plain one."""
     flavor_id: str
     kubernetes_version: str
     """With a leading ``v``: ``v1.36.4``."""
@@ -73,7 +73,7 @@ class NodeGroupSpec:
     labels: labels_module.Labels = dataclasses.field(
         default_factory=labels_module.Labels
     )
-    """The group's own Magnum labels (they start as a copy of the cluster's)."""
+    """The group's own Magnum labels; they start as the cluster's."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -116,7 +116,12 @@ def open_cloud(
                 as_admin=as_admin,
                 timeout=timeout,
             ),
-            facts=facts_port.SdkFacts(project, cloud=settings.node_cloud),
+            facts=facts_port.SdkFacts(
+                project,
+                user=admin,
+                cloud=settings.node_cloud,
+                user_id=cluster.user_id,
+            ),
         )
 
 

@@ -40,6 +40,8 @@ class SdkFacts:
     :param user: a connection of the user who made the request, None in
         periodic calls. Nova keeps key pairs per user, so only it finds the
         key pair.
+    :param user_id: look for the key pair of that user; ``user`` is then an
+        administrator's connection (Nova's policy os-keypairs:show).
     :param cloud: what the operator configured: the CA bundle and whether to
         verify; ``auth_url`` and ``region`` there win over the catalog.
     """
@@ -49,9 +51,12 @@ class SdkFacts:
         connection: Any,
         user: Any = None,
         cloud: spec_module.CloudSpec | None = None,
+        *,
+        user_id: str | None = None,
     ) -> None:
         self._connection = connection
         self._user = user
+        self._user_id = user_id
         self._cloud = cloud or spec_module.CloudSpec()
 
     def read(
@@ -154,10 +159,12 @@ class SdkFacts:
             return None
         user = self._user
 
+        owner = {"user_id": self._user_id} if self._user_id else {}
+
         def read(reference: str) -> str:
             with _as_cloud_error("compute"):
                 keypair = user.compute.find_keypair(
-                    reference, ignore_missing=False
+                    reference, ignore_missing=False, **owner
                 )
             return str(keypair.public_key or "")
 

@@ -105,7 +105,7 @@ class MagnumCertificates:
         for field in ("etcd_ca_cert_ref", "front_proxy_ca_cert_ref"):
             reference = getattr(self._cluster, field, None)
             if reference and not _is_absent(reference):
-                self._delete(reference)
+                self.discard(reference)
         with _as_cloud_error():
             cert_manager.delete_client_files(self._cluster, self._context)
 
@@ -130,7 +130,7 @@ class MagnumCertificates:
                 private_key=encodeutils.safe_decode(key),
             )
 
-    def _delete(self, reference: str) -> None:
+    def discard(self, reference: str) -> None:
         try:
             with _as_cloud_error():
                 _manager().delete_cert(

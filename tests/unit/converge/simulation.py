@@ -113,7 +113,7 @@ class Simulation:
         )
         return self
 
-    def _load_spec(self):
+    def _load_spec(self, known_public_key):
         if self.refusal:
             raise self.refusal
         return self.spec

@@ -1,12 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A create from the hook to its end, on the simulated cloud."""
+"""A create and a delete from the hook to the end, on the simulated cloud."""
+
+import random
 
 import testtools
 
+from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.model import problems
 from tests.unit.converge import simulation
 
 COMPLETE = simulation.Outcome.COMPLETE
 FAILED = simulation.Outcome.FAILED
+IN_PROGRESS = simulation.Outcome.IN_PROGRESS
+
+
+class Killed(BaseException):
+    """The conductor was killed; nothing may catch it."""
 
 
 class TestCreate(testtools.TestCase):
@@ -14,5 +23,233 @@ class TestCreate(testtools.TestCase):
         sim = simulation.Simulation()
         written = sim.run()
         self.assertEqual(COMPLETE, written.outcome, written.reason)
-        self.assertIn("control plane 1/1 ready", written.reason.lower())
-        print(sim.history, sim.cloud.inventory())
+        self.assertEqual(
+            "Control plane 1/1 ready, workers 2/2 ready.", written.reason
+        )
+        self.assertEqual(3, len(sim.cloud.inventory("server *")))
+        self.assertEqual(2, len(sim.cloud.inventory("stack *")))
+
+    def test_three_control_planes(self):
+        sim = simulation.Simulation().with_count(1, control_planes=3)
+        written = sim.run()
+        self.assertEqual(COMPLETE, written.outcome, written.reason)
+        self.assertEqual(4, len(sim.cloud.inventory("server *")))
+
+    def test_no_workers(self):
+        sim = simulation.Simulation().with_count(0)
+        self.assertEqual(COMPLETE, sim.run().outcome)
+
+    def test_user_data_is_gone_when_servers_run(self):
+        sim = simulation.Simulation()
+        sim.run()
+        self.assertEqual([], sim.cloud.inventory("config *"))
+
+    def test_every_reason_on_the_way_is_a_sentence(self):
+        sim = simulation.Simulation()
+        sim.run()
+        for reason in sim.history:
+            self.assertRegex(reason, r"^[A-Z].*\.$")
+
+    def test_refusal_makes_nothing(self):
+        sim = simulation.Simulation()
+        sim.refusal = exceptions.InvalidClusterSpec(
+            [problems.Problem(subject="x", sentence="Flavor x is missing.")]
+        )
+        before = sim.cloud.inventory()
+        written = sim.converge()
+        self.assertEqual(FAILED, written.outcome)
+        self.assertEqual("Flavor x is missing.", written.reason)
+        self.assertEqual(before, sim.cloud.inventory())
+
+    def test_failing_control_plane_is_named_with_its_words(self):
+        sim = simulation.Simulation()
+        sim.cloud.nodes.behave(
+            "*-cp-0",
+            fail_phase="runtime",
+            message="containerd did not start",
+            hint="Look at the journal of containerd",
+        )
+        written = sim.run()
+        self.assertEqual(FAILED, written.outcome)
+        self.assertEqual(
+            f"Node {sim.record().prefix}-cp-0 failed in phase runtime: "
+            "containerd did not start. Look at the journal of containerd.",
+            written.reason,
+        )
+
+    def test_silent_worker_ends_at_the_deadline(self):
+        sim = simulation.Simulation()
+        sim.cloud.nodes.behave("*-worker-1", silent=True)
+        written = sim.run()
+        self.assertEqual(FAILED, written.outcome)
+        self.assertIn("Not ready after 60 minutes", written.reason)
+        self.assertIn("worker-1", written.reason)
+
+    def test_distress_is_told_while_it_lasts_and_may_heal(self):
+        sim = simulation.Simulation()
+        how = sim.cloud.nodes.behave(
+            "*-worker-1", fail_phase="join", message="token refused"
+        )
+        sim.converge()
+        for _tick in range(12):
+            sim.cloud.tick(10)
+            sim.converge()
+        self.assertEqual(IN_PROGRESS, sim.written.outcome)
+        self.assertIn("token refused", sim.written.reason)
+        how.fail_phase = ""
+        self.assertEqual(COMPLETE, sim.run().outcome)
+
+    def test_no_certificates_is_an_orphan(self):
+        sim = simulation.Simulation()
+        sim.prepared = False
+        self.assertEqual(IN_PROGRESS, sim.converge().outcome)
+        sim.cloud.tick(130)
+        self.assertEqual(FAILED, sim.converge().outcome)
+
+    def test_service_trouble_is_told_and_passes(self):
+        sim = simulation.Simulation()
+        sim.cloud.fail_next("heat", "create")
+        written = sim.converge()
+        self.assertEqual(IN_PROGRESS, written.outcome)
+        self.assertIn("Trying again.", written.reason)
+        self.assertEqual(COMPLETE, sim.run().outcome)
+
+    def test_service_refusal_ends_it(self):
+        sim = simulation.Simulation()
+        error = exceptions.CloudError("orchestration", "quota exceeded")
+        sim.cloud.fail_next("heat", "create", error)
+        written = sim.converge()
+        self.assertEqual(FAILED, written.outcome)
+        self.assertIn("quota exceeded", written.reason)
+
+
+class TestKilled(testtools.TestCase):
+    """A conductor killed at any call: the next one ends it right."""
+
+    def assert_one_of_each(self, sim):
+        inventory = sim.cloud.inventory()
+        self.assertEqual(sorted(set(inventory)), sorted(inventory))
+        self.assertEqual(2, len(sim.cloud.inventory("stack *")))
+        self.assertEqual(3, len(sim.cloud.inventory("server *")))
+        self.assertEqual(1, len(sim.cloud.inventory("user *")))
+        self.assertEqual(1, len(sim.cloud.inventory("secret *")))
+        self.assertEqual(1, len(sim.cloud.inventory("credential *")))
+        self.assertEqual(0, len(sim.cloud.inventory("config *")))
+
+    def run_with_kills(self, sim, kills, seed):
+        """Go on to the end, killed at random calls on the way."""
+        choice = random.Random(seed)
+        while kills:
+            number = len(sim.cloud.calls.log) + choice.randrange(25)
+            sim.cloud.fail_call(
+                number, Killed(), after=choice.random() < 0.5
+            )
+            try:
+                for _tick in range(choice.randrange(1, 6)):
+                    sim.converge()
+                    sim.cloud.tick(10)
+            except Killed:
+                kills -= 1
+                sim.cloud.lock.held.clear()
+            else:
+                if sim.written.outcome is not IN_PROGRESS:
+                    break
+            sim.cloud.calls.stop_failing()
+        sim.cloud.calls.stop_failing()
+        return sim.run()
+
+    def test_create_at_every_call(self):
+        plain = simulation.Simulation()
+        plain.run()
+        calls = len(plain.cloud.calls.log)
+        self.assertGreater(calls, 30)
+        for number in range(calls):
+            sim = simulation.Simulation()
+            sim.cloud.fail_call(number, Killed(), after=number % 2 == 0)
+            try:
+                written = sim.run()
+            except Killed:
+                sim.cloud.lock.held.clear()
+                written = sim.run()
+            self.assertEqual(COMPLETE, written.outcome, written.reason)
+            self.assert_one_of_each(sim)
+
+    def test_delete_at_every_call(self):
+        plain = simulation.Simulation()
+        plain.run()
+        first = len(plain.cloud.calls.log)
+        plain.delete()
+        plain.run()
+        self.assertEqual([], plain.cloud.inventory())
+        for number in range(first, len(plain.cloud.calls.log)):
+            sim = simulation.Simulation()
+            sim.run()
+            sim.delete()
+            sim.cloud.fail_call(number, Killed(), after=number % 2 == 0)
+            try:
+                written = sim.run()
+            except Killed:
+                sim.cloud.lock.held.clear()
+                written = sim.run()
+            self.assertEqual(COMPLETE, written.outcome, written.reason)
+            self.assertEqual([], sim.cloud.inventory())
+
+    def test_many_kills(self):
+        for seed in range(20):
+            sim = simulation.Simulation()
+            written = self.run_with_kills(sim, kills=5, seed=seed)
+            self.assertEqual(COMPLETE, written.outcome, written.reason)
+            self.assert_one_of_each(sim)
+            sim.delete()
+            written = self.run_with_kills(sim, kills=3, seed=seed)
+            self.assertEqual(COMPLETE, written.outcome, written.reason)
+            self.assertEqual([], sim.cloud.inventory())
+
+    def test_delete_overtakes_create_at_every_call(self):
+        plain = simulation.Simulation()
+        plain.run()
+        for number in range(0, len(plain.cloud.calls.log), 2):
+            sim = simulation.Simulation()
+            sim.cloud.fail_call(number, Killed())
+            try:
+                sim.run()
+            except Killed:
+                sim.cloud.lock.held.clear()
+            sim.delete()
+            written = sim.run()
+            self.assertEqual(COMPLETE, written.outcome, written.reason)
+            self.assertEqual([], sim.cloud.inventory())
+
+
+class TestDelete(testtools.TestCase):
+    def test_leftovers_go_and_load_balancers_go_first(self):
+        sim = simulation.Simulation()
+        sim.run()
+        uuid = sim.spec.uuid
+        sim.cloud.leftovers.add(uuid, "load balancer", "kube_service_x")
+        sim.cloud.leftovers.add(uuid, "port", "dangling")
+        sim.delete()
+        self.assertEqual(COMPLETE, sim.run().outcome)
+        self.assertEqual([], sim.cloud.inventory())
+        methods = [
+            call.method
+            for call in sim.cloud.calls.log
+            if call.method in ("disable_cluster_user", "remove", "delete")
+        ]
+        self.assertEqual("disable_cluster_user", methods[0])
+        self.assertEqual("remove", methods[1])
+
+    def test_stubborn_leftover_is_named_at_the_deadline(self):
+        sim = simulation.Simulation()
+        sim.run()
+        left = sim.cloud.leftovers.add(
+            sim.spec.uuid, "load balancer", "kube_service_x"
+        )
+        sim.cloud.leftovers.stubborn.add(left.id)
+        sim.delete()
+        written = sim.run()
+        self.assertEqual(FAILED, written.outcome)
+        self.assertIn("load balancer kube_service_x", written.reason)
+        sim.cloud.leftovers.stubborn.clear()
+        sim.delete()
+        self.assertEqual(COMPLETE, sim.run().outcome)

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Magnum's hooks: the table of contents of the driver.
+
+Magnum makes a new instance for every call, from many threads, in the API and
+in the conductor: nothing is kept here. Hooks record what is wanted and let
+``converge`` begin; Magnum's status job calls ``update_cluster_status`` every
+ten seconds until it is done.
+
+What Magnum does around each hook is checked by tests/unit/test_contract.py.
+"""
+
+from typing import Any
+
+from magnum.common import exception as magnum_exception
+from magnum.drivers.common import driver
+from oslo_log import log as logging
+
+from magnum_k8s_driver import compat
+from magnum_k8s_driver import monitor
+from magnum_k8s_driver import records
+from magnum_k8s_driver import session
+
+LOG = logging.getLogger(__name__)
+
+_MAX_CONTROL_PLANE = 7
+
+
+class Driver(driver.Driver):
+    """Kubernetes clusters by Heat and kubeadm."""
+
+    needs_trust = False
+    """Magnum 22 after 22.0.0 makes a trust for drivers that want one."""
+
+    @property
+    def provides(self) -> list[dict[str, str]]:
+        """Return the kinds of cluster this driver makes."""
+        return [
+            {"server_type": "vm", "os": distro, "coe": "kubernetes"}
+            for distro in compat.distributions()
+        ]
+
+    def create_cluster(
+        self, context: Any, cluster: Any, cluster_create_timeout: int
+    ) -> None:
+        """Begin to make a cluster.
+
+        Magnum has saved the rows of cluster and default groups, but not the
+        references of the certificates. It overwrites the groups' stack ids
+        afterwards; the status job sets them right.
+        """
+        cluster.save()
+        session.begin_create(context, cluster)
+
+    def delete_cluster(self, context: Any, cluster: Any) -> None:
+        """Begin to delete a cluster, in whatever state it is.
+
+        Magnum sets the cluster's status afterwards, but not the groups'.
+        """
+        records.mark_deleting(cluster.nodegroups)
+        session.begin(context, cluster)
+
+    def update_cluster_status(
+        self, context: Any, cluster: Any, use_admin_ctx: bool = False
+    ) -> None:
+        """Go on with what is under way and write how far it is.
+
+        Called every ten seconds for each cluster in progress, by every
+        conductor, without waiting for the call before.
+        """
+        session.proceed(context, cluster)
+
+    def validate_master_size(self, node_count: int) -> None:
+        """Refuse sizes of a control plane that cannot work.
+
+        Called in the API process, before anything is saved.
+        """
+        odd = node_count % 2 == 1
+        if not (odd and 1 <= node_count <= _MAX_CONTROL_PLANE):
+            raise magnum_exception.MasterNGSizeInvalid(
+                requested_size=node_count
+            )
+
+    def validate_master_resize(self, node_count: int) -> None:
+        """Refuse to resize the control plane."""
+        raise _unsupported("Resizing the control plane")
+
+    def get_monitor(self, context: Any, cluster: Any) -> monitor.BoardMonitor:
+        """Return what looks after the health of a cluster."""
+        return monitor.BoardMonitor(context, cluster)
+
+    def rotate_ca_certificate(self, context: Any, cluster: Any) -> None:
+        """Refuse, and undo what Magnum has already done.
+
+        Magnum has put references of new CAs on the object and saves them
+        even when the hook fails, after which it would sign with, and hand
+        out, CAs that the cluster does not trust.
+        """
+        records.restore_certificates(context, cluster)
+        raise _unsupported("Rotating the CA of a cluster")
+
+    def rotate_credential(self, context: Any, cluster: Any) -> None:
+        """Refuse to rotate the credential."""
+        raise _unsupported("Rotating the credential of a cluster")
+
+    def update_cluster(
+        self,
+        context: Any,
+        cluster: Any,
+        scale_manager: Any = None,
+        rollback: bool = False,
+    ) -> None:
+        """Refuse to change the number of workers by PATCH."""
+        raise _unsupported("Changing the number of workers")
+
+    def resize_cluster(
+        self,
+        context: Any,
+        cluster: Any,
+        resize_manager: Any,
+        node_count: int,
+        nodes_to_remove: list[str],
+        nodegroup: Any = None,
+    ) -> None:
+        """Refuse to resize a node group."""
+        raise _unsupported("Resizing a node group")
+
+    def upgrade_cluster(
+        self,
+        context: Any,
+        cluster: Any,
+        cluster_template: Any,
+        max_batch_size: int,
+        nodegroup: Any,
+        scale_manager: Any = None,
+        rollback: bool = False,
+    ) -> None:
+        """Refuse to upgrade."""
+        raise _unsupported("Upgrading a cluster")
+
+    def create_nodegroup(
+        self, context: Any, cluster: Any, nodegroup: Any
+    ) -> None:
+        """Refuse to add a node group."""
+        raise _unsupported("Adding a node group")
+
+    def update_nodegroup(
+        self, context: Any, cluster: Any, nodegroup: Any
+    ) -> None:
+        """Refuse to change a node group."""
+        raise _unsupported("Changing a node group")
+
+    def delete_nodegroup(
+        self, context: Any, cluster: Any, nodegroup: Any
+    ) -> None:
+        """Refuse to delete a node group."""
+        raise _unsupported("Deleting a node group")
+
+    def create_federation(self, context: Any, federation: Any) -> None:
+        """Refuse: Magnum itself has no federations."""
+        raise _unsupported("Federation")
+
+    def update_federation(self, context: Any, federation: Any) -> None:
+        """Refuse: Magnum itself has no federations."""
+        raise _unsupported("Federation")
+
+    def delete_federation(self, context: Any, federation: Any) -> None:
+        """Refuse: Magnum itself has no federations."""
+        raise _unsupported("Federation")
+
+
+def _unsupported(operation: str) -> magnum_exception.NotSupported:
+    """Return the exception that leaves a cluster as it is.
+
+    Only Magnum's own classes keep their type and HTTP code over RPC.
+    """
+    return magnum_exception.NotSupported(operation=operation)
