@@ -15,6 +15,8 @@ from lab import progress
 from lab import settings as lab_settings
 from lab.tour import options
 
+NOTABLE_SECONDS = 0.3
+
 
 def main(words: list[str]) -> int:
     options.parse(words)
@@ -22,7 +24,7 @@ def main(words: list[str]) -> int:
         settings = lab_settings.read()
         print(f"The lab: OpenStack on loopback in {settings.root}", flush=True)
         began = time.monotonic()
-        control.up(settings, progress.printer())
+        control.up(settings, _notable(progress.printer()))
     except failure.LabError as exc:
         progress.warn(str(exc))
         return 2
@@ -33,6 +35,16 @@ def main(words: list[str]) -> int:
     os.chdir(lab_settings.CHECKOUT)
     command = [settings.python, "-m", "lab.tour.create", *words]
     os.execve(settings.python, command, _environment(settings))
+
+
+def _notable(report: progress.Report) -> progress.Report:
+    """Leave out the steps that found nothing to do."""
+
+    def only(step: str, seconds: float) -> None:
+        if seconds >= NOTABLE_SECONDS:
+            report(step, seconds)
+
+    return only
 
 
 def _environment(settings: lab_settings.Settings) -> dict[str, str]:

@@ -54,6 +54,7 @@ def parse(words: list[str]) -> Options:
         action="store_true",
         help="delete the cluster in the end",
     )
+    parser.set_defaults(delete=False)
     parser.add_argument(
         "--timeout",
         type=_minutes,
