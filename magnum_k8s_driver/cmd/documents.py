@@ -187,5 +187,16 @@ def _attachment(spec: spec_module.ClusterSpec) -> worker_stack.Attachment:
 def _yaml(data: Any) -> bytes:
     # Through JSON, because that is how they travel; YAML is for people.
     plain = json.loads(json.dumps(data))
-    text = yaml.safe_dump(plain, sort_keys=False, width=100)
+    text = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, width=100)
     return bytes(text, "utf-8")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text of several lines as such."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        style = "|" if "\n" in text else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
