@@ -47,9 +47,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     again.add_argument("services", nargs="+", metavar="service")
     commands.add_parser("install", help="only install")
     env = commands.add_parser("env", help="print variables for a shell")
-    env.add_argument(
-        "cloud", nargs="?", default="demo", choices=access.CLOUDS
-    )
+    env.add_argument("cloud", nargs="?", default="demo", choices=access.CLOUDS)
     return parser.parse_args(words)
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab's own RabbitMQ and the Erlang port mapper it registers with."""
 
+import pathlib
+
 from lab import settings as lab_settings
 
 NAME = "rabbitmq"
@@ -47,12 +49,14 @@ def environment(settings: lab_settings.Settings) -> dict[str, str]:
         "RABBITMQ_LOGS": "-",
         "RABBITMQ_LOG_BASE": str(settings.log),
         "RABBITMQ_MNESIA_BASE": str(home / "mnesia"),
-        "RABBITMQ_NODENAME": "lab@localhost",
+        # By address: not every machine can look localhost up.
+        "RABBITMQ_NODENAME": f"lab@{lab_settings.HOST}",
         "RABBITMQ_NODE_IP_ADDRESS": lab_settings.HOST,
         "RABBITMQ_NODE_PORT": str(settings.port(NAME)),
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ERLANG_ARGUMENTS,
+        "RABBITMQ_USE_LONGNAME": "true",
     }
 
 
-def _home(settings: lab_settings.Settings):
+def _home(settings: lab_settings.Settings) -> pathlib.Path:
     return settings.root / "rabbitmq"

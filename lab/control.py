@@ -90,12 +90,14 @@ def down(
     """Stop everything; with ``wipe`` forget all but the installed venv."""
     with exclusive(settings):
         processes = manage(settings)
-        last = {one.name: one for one in services.infrastructure(settings)}
-        running = set(processes.names())
+        base = {database.NAME, broker.NAME}
+        cloud = set(processes.names()) - base - {broker.MAPPER}
         with progress.step(report, "stop OpenStack"):
-            _stop_all(processes, running - set(last), services.GRACE)
+            _stop_all(processes, cloud, services.GRACE)
         with progress.step(report, "stop the database and the broker"):
-            _stop_all(processes, running & set(last), database.GRACE)
+            _stop_all(processes, base, database.GRACE)
+            adopt_mapper(settings, processes)
+            processes.stop(broker.MAPPER, services.GRACE)
         if wipe:
             with progress.step(report, "wipe"):
                 for name in WIPED:
@@ -142,6 +144,16 @@ def status(settings: lab_settings.Settings) -> list[Condition]:
     ]
 
 
+def adopt_mapper(
+    settings: lab_settings.Settings, processes: process.Processes
+) -> None:
+    """Know the port mapper again if RabbitMQ had to start one itself."""
+    if not processes.alive(broker.MAPPER):
+        holder = port.holder(settings.port(broker.MAPPER))
+        if holder:
+            processes.adopt(broker.MAPPER, holder)
+
+
 class Starter:
     """Starts services and waits until they are ready."""
 
@@ -151,6 +163,7 @@ class Starter:
 
     def check_ports(self) -> None:
         """Refuse before anything starts if a port is someone else's."""
+        adopt_mapper(self._settings, self.processes)
         taken = []
         for service in _all(self._settings):
             if service.port is None or self.processes.alive(service.name):
@@ -158,10 +171,10 @@ class Starter:
             # What a killed leader left behind may still listen.
             self.processes.stop(service.name, 0)
             holder = port.holder(service.port)
-            if holder:
+            if holder is not None:
                 taken.append(
                     f"Port {service.port} for {service.name} is taken by "
-                    f"{holder}."
+                    f"{port.describe(holder)}."
                 )
         if taken:
             hint = "Stop it, or choose other ports with LAB_PORT_OFFSET."
@@ -171,8 +184,7 @@ class Starter:
         """Return the jobs of ``up`` in the order they should start."""
         settings = self._settings
         found = [
-            self._job(service)
-            for service in services.infrastructure(settings)
+            self._job(service) for service in services.infrastructure(settings)
         ]
         for name in schema.names(settings):
             found.append(
@@ -195,10 +207,12 @@ class Starter:
         """
         command = service.command
         fingerprint = write.fingerprint(
-            self._settings.root / (service.config or "none"), command
+            self._settings.root / (service.config or "none"),
+            command,
+            service.environment,
         )
         record = self.processes.alive(service.name)
-        if record and record.fingerprint != fingerprint:
+        if record and record.fingerprint not in ("", fingerprint):
             self.processes.stop(service.name, service.grace)
             record = None
         if record is None:
@@ -218,9 +232,7 @@ class Starter:
         elif service.name == broker.NAME:
             broker.prepare(self._settings)
 
-    def _wait(
-        self, service: services.Service, record: process.Record
-    ) -> None:
+    def _wait(self, service: services.Service, record: process.Record) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while not self._ready(service, record):
             if not self.processes.alive(service.name):
@@ -238,9 +250,7 @@ class Starter:
             return port.is_open(service.port)
         if not service.heartbeat:
             return True
-        since = time.strftime(
-            "%Y-%m-%d %H:%M:%S", time.gmtime(record.since)
-        )
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(record.since))
         statement = service.heartbeat.format(since=since)
         return database.query(self._settings, statement) != "0"
 

@@ -60,6 +60,8 @@ def prepare(settings: lab_settings.Settings) -> None:
             f"--datadir={data}",
             f"--user={_user()}",
             "--auth-root-authentication-method=normal",
+            # Not every machine can look its own name up.
+            "--force",
             "--skip-test-db",
         ],
     )

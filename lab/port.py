@@ -17,15 +17,30 @@ def is_open(port: int) -> bool:
         return False
 
 
-def holder(port: int) -> str | None:
-    """Name the process that listens on a port; None if the port is free."""
+def holder(port: int) -> int | None:
+    """Return the pid of the process that listens on a port.
+
+    :returns: None if the port is free, 0 if the process cannot be seen.
+    """
     inodes = _listening(port)
     if not inodes:
         return None
     for entry in pathlib.Path("/proc").iterdir():
         if entry.name.isdigit() and inodes & _sockets(entry):
-            return f"pid {entry.name} ({_command(entry)})"
-    return "a process that cannot be seen from here"
+            return int(entry.name)
+    return 0
+
+
+def describe(pid: int) -> str:
+    """Name a process for a message."""
+    if not pid:
+        return "a process that cannot be seen from here"
+    try:
+        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        words = []
+    command = b" ".join(words).decode(errors="replace").strip()
+    return f"pid {pid} ({command[:100] or '?'})"
 
 
 def _listening(port: int) -> set[str]:
@@ -50,11 +65,3 @@ def _sockets(process: pathlib.Path) -> set[str]:
     except OSError:
         pass
     return found
-
-
-def _command(process: pathlib.Path) -> str:
-    try:
-        words = (process / "cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return "?"
-    return b" ".join(words).decode(errors="replace").strip()[:100]

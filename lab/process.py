@@ -131,11 +131,22 @@ class Processes:
                     f"{name} cannot start: {command[0]} is not there; "
                     f"`lab/lab install` brings it."
                 ) from exc
-        record = Record(
-            process.pid, start_time(process.pid), time.time(), fingerprint
-        )
-        self._file(name).write_text(json.dumps(dataclasses.asdict(record)))
-        return record
+        return self._put(name, process.pid, fingerprint)
+
+    def adopt(self, name: str, pid: int) -> bool:
+        """Put a process on file that one of ours has started on its own.
+
+        :returns: whether it is ours: its environment names this lab.
+        """
+        mark = f"LAB_ROOT={self._root}".encode()
+        try:
+            environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:
+            return False
+        if mark not in environment.split(b"\0"):
+            return False
+        self._put(name, pid, "")
+        return True
 
     def stop(self, name: str, grace: float) -> None:
         """Ask a process to end, end it after the grace time, forget it."""
@@ -189,6 +200,11 @@ class Processes:
             if time.monotonic() > deadline:
                 break
             time.sleep(0.05)
+
+    def _put(self, name: str, pid: int, fingerprint: str) -> Record:
+        record = Record(pid, start_time(pid), time.time(), fingerprint)
+        self._file(name).write_text(json.dumps(dataclasses.asdict(record)))
+        return record
 
     def _file(self, name: str) -> pathlib.Path:
         return self._run / f"{name}.json"

@@ -28,8 +28,7 @@ def files(settings: lab_settings.Settings) -> dict[str, str]:
             "os_glance_tasks_store": {store: state / "tasks"},
             "paste_deploy": {
                 "flavor": "keystone",
-                "config_file": settings.config
-                / "glance/glance-api-paste.ini",
+                "config_file": settings.config / "glance/glance-api-paste.ini",
             },
         },
     )

@@ -65,11 +65,16 @@ def files(settings: lab_settings.Settings) -> dict[str, str]:
             # The limits of a project can still be set below these.
             "quota": dict.fromkeys(UNLIMITED, -1),
             "scheduler": {"workers": 1},
-            "wsgi": {"api_paste_config": settings.config / "nova/api-paste.ini"},
+            "wsgi": {
+                "api_paste_config": settings.config / "nova/api-paste.ini"
+            },
         },
     )
     # nova-compute refuses to start where it can see a database.
-    compute = blocks.without(sections, "database", "api_database")
+    compute = ini.merge(
+        blocks.without(sections, "database", "api_database"),
+        {"DEFAULT": {"compute_driver": compute_driver()}},
+    )
     return {
         "nova/nova.conf": ini.render(sections),
         "nova/compute/nova-compute.conf": ini.render(compute),
@@ -82,7 +87,6 @@ def _compute(settings: lab_settings.Settings) -> ini.Sections:
         "DEFAULT": {
             "block_device_allocate_retries": 30,
             "block_device_allocate_retries_interval": 1,
-            "compute_driver": compute_driver(),
             "cpu_allocation_ratio": 1.0,
             "heal_instance_info_cache_interval": -1,
             "instances_path": settings.state / "nova/instances",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write every service's configuration, and make its directories."""
 
+from collections.abc import Mapping
 import hashlib
 import pathlib
 
@@ -51,9 +52,14 @@ def put(path: pathlib.Path, text: str) -> None:
     path.write_text(text)
 
 
-def fingerprint(directory: pathlib.Path, command: tuple[str, ...]) -> str:
+def fingerprint(
+    directory: pathlib.Path,
+    command: tuple[str, ...],
+    environment: Mapping[str, str],
+) -> str:
     """Summarise what a service is started with."""
-    summary = hashlib.sha256("\0".join(command).encode())
+    words = [*command, *(f"{k}={v}" for k, v in environment.items())]
+    summary = hashlib.sha256("\0".join(words).encode())
     for path in sorted(directory.glob("*")):
         if path.is_file():
             summary.update(path.read_bytes())
