@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tasks of running nodes, with stubs for what they call."""
+
+import base64
+import json
+import time
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from magnum_k8s_driver.model import board
+from magnum_k8s_driver.model import join_token
+from tests import node_samples
+from tests import samples
+from tests import shell
+from tests.unit.node import base
+from tests.unit.node import test_lib
+
+PREFIX = "prod-7d1b1b8e6a0c"
+KEY = node_samples.secrets().board_key
+TOKEN_USER = "system:bootstrap:abcdef"
+SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
+REPORT = {
+    "op": "create-1",
+    "phase": "report",
+    "version": "v1.36.4",
+    "ready": True,
+    "error": None,
+    "seconds": {"runtime": 3.2, "join-worker": 12.0},
+    "t": 1763800000.1,
+}
+
+
+def quoted(value):
+    """Return text as Go's %q writes it, for what tests use."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def node_line(name, report="", ready="True", reason="KubeletReady"):
+    fields = (quoted(ready), quoted(reason), quoted("v1.36.4"))
+    text = quoted(report) if report else ""
+    return "\t".join((name, *fields, text))
+
+
+def request(subject, organization="system:nodes"):
+    """Return a certificate request as the API shows it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name(
+        [
+            x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, organization),
+            x509.NameAttribute(x509.NameOID.COMMON_NAME, subject),
+        ]
+    )
+    made = x509.CertificateSigningRequestBuilder().subject_name(name)
+    pem = made.sign(key, hashes.SHA256()).public_bytes(
+        serialization.Encoding.PEM
+    )
+    return base64.b64encode(pem).decode()
+
+
+class DigestTest(base.NodeTestCase):
+    def _digest(self, lines, machine=None):
+        machine = machine or self.control_plane()
+        machine.write("/nodes", "\n".join(lines) + "\n\n")
+        return machine.run(
+            "task",
+            "digest",
+            stubs={
+                "kubectl": 'cat "$MAGNUM_ROOT/nodes"',
+                "curl": test_lib.KEEP_POSTS,
+            },
+        )
+
+    def _read(self, result):
+        self.assert_ok(result)
+        body = test_lib.sent(result)[-1]
+        self.assertEqual("digest", body["id"])
+        return board.read_board({"digest": {"data": body["data"]}}, KEY).digest
+
+    def test_driver_reads_every_node(self):
+        digest = self._read(
+            self._digest(
+                [
+                    node_line(f"{PREFIX}-cp-0"),
+                    node_line(f"{PREFIX}-worker-0", json.dumps(REPORT)),
+                    node_line(f"{PREFIX}-worker-1", "", "False", "NoNetwork"),
+                ]
+            )
+        )
+        self.assertTrue(digest.signed)
+        self.assertEqual(3, len(digest.nodes))
+        worker = digest.nodes[f"{PREFIX}-worker-0"]
+        self.assertTrue(worker.ready)
+        self.assertEqual("create-1", worker.operation)
+        self.assertEqual(REPORT["seconds"], worker.seconds)
+        broken = digest.nodes[f"{PREFIX}-worker-1"]
+        self.assertEqual((False, "NoNetwork"), (broken.ready, broken.reason))
+
+    def test_what_a_worker_writes_cannot_break_the_digest(self):
+        awkward = (
+            '{"op": "x", "t": 1e400}',
+            '{"op": ["deep"], "seconds": {"a\\"b": 1, "c": 1.50}}',
+            '"text"',
+            "no json",
+            '{"error": {"message": "quote \\" and \\u2603 and \\n"}}',
+            '{"phase": "\x01"}',
+        )
+        for text in awkward:
+            lines = [node_line(f"{PREFIX}-worker-0", text)]
+            lines.append(node_line(f"{PREFIX}-worker-1", json.dumps(REPORT)))
+            digest = self._read(self._digest(lines))
+            self.assertEqual(2, len(digest.nodes))
+
+    def test_a_reason_cannot_invent_a_node(self):
+        evil = 'x"\n' + node_line(f"{PREFIX}-worker-9")
+        digest = self._read(
+            self._digest([node_line(f"{PREFIX}-worker-0", reason=evil)])
+        )
+        self.assertEqual([f"{PREFIX}-worker-0"], list(digest.nodes))
+
+    def test_is_silent_when_nothing_changed(self):
+        machine = self.control_plane()
+        lines = [node_line(f"{PREFIX}-cp-0")]
+        self._digest(lines, machine)
+        result = self._digest(lines, machine)
+        self.assertEqual(1, len(test_lib.sent(result)))
+        lines.append(node_line(f"{PREFIX}-worker-0"))
+        result = self._digest(lines, machine)
+        self.assertEqual(2, len(test_lib.sent(result)))
+
+
+class KeepJoinTokensTest(base.NodeTestCase):
+    def test_keeps_what_the_driver_gives_out(self):
+        before = time.time()
+        machine = self.control_plane()
+        result = machine.run(
+            "task",
+            "keep-join-tokens",
+            stubs={
+                "kubectl": '{ cat; echo; } >>"$MAGNUM_ROOT/made"'
+            },
+        )
+        self.assert_ok(result)
+        made = [json.loads(one) for one in result.text("/made").splitlines()]
+        found = {
+            f"{one['stringData']['token-id']}."
+            f"{one['stringData']['token-secret']}"
+            for one in made
+        }
+        accepted = join_token.accepted_tokens(
+            node_samples.secrets().join_root, samples.CLUSTER_UUID, before
+        )
+        self.assertLessEqual(set(accepted), found)
+        for one in made:
+            self.assertEqual("bootstrap.kubernetes.io/token", one["type"])
+            self.assertNotIn("usage-bootstrap-signing", one["stringData"])
+        for call in result.calls:
+            for token in found:
+                self.assertNotIn(token.split(".")[1], " ".join(call))
+
+
+class ApproveNodesTest(base.NodeTestCase):
+    def _approved(self, user, node, organization="system:nodes", **more):
+        csr = request(node, organization)
+        signer = more.get("signer", SIGNER)
+        line = "\t".join(("csr-1", signer, user, csr))
+        existing = more.get("existing", "")
+        result = self.control_plane().run(
+            "task",
+            "approve-nodes",
+            stubs={
+                "kubectl": f"""case "$*" in
+                *"get certificatesigningrequests"*) echo '{line}' ;;
+                *"get node"*) echo '{existing}' ;;
+                esac"""
+            },
+        )
+        self.assert_ok(result)
+        return any("approve" in one for one in result.calls_of("kubectl"))
+
+    def test_worker_of_this_cluster(self):
+        node = f"system:node:{PREFIX}-worker-0"
+        self.assertTrue(self._approved(TOKEN_USER, node))
+
+    def test_nobody_elses_name(self):
+        for node in (
+            "system:node:other-worker-0",
+            f"system:node:{PREFIX}-",
+            f"{PREFIX}-worker-0",
+            f"system:node:{PREFIX}-worker-0,O=system:masters",
+        ):
+            self.assertFalse(self._approved(TOKEN_USER, node), node)
+
+    def test_no_other_group(self):
+        node = f"system:node:{PREFIX}-worker-0"
+        self.assertFalse(self._approved(TOKEN_USER, node, "system:masters"))
+
+    def test_no_node_that_exists(self):
+        node = f"system:node:{PREFIX}-worker-0"
+        self.assertFalse(self._approved(TOKEN_USER, node, existing="node/x"))
+
+    def test_no_other_signer(self):
+        node = f"system:node:{PREFIX}-worker-0"
+        signer = "kubernetes.io/kube-apiserver-client"
+        self.assertFalse(self._approved(TOKEN_USER, node, signer=signer))
+
+    def test_control_plane_names_only_for_their_holder(self):
+        node = f"system:node:{PREFIX}-cp-1"
+        own = f"magnum:control-plane:{PREFIX}-cp-1"
+        self.assertTrue(self._approved(own, node))
+        self.assertFalse(self._approved(TOKEN_USER, node))
+        self.assertFalse(self._approved(own[:-1] + "2", node))
+        worker = f"system:node:{PREFIX}-worker-0"
+        self.assertFalse(self._approved(own, worker))
+
+
+class DrainTest(base.NodeTestCase):
+    PODS = (
+        "default web ReplicaSet- - Running\n"
+        "kube-system proxy DaemonSet- - Running\n"
+        "kube-system static Node- yes- Running\n"
+        "default done Job- - Succeeded\n"
+    )
+
+    def _drain(self, evicts, **environment):
+        machine = self.worker()
+        machine.write("/etc/kubernetes/kubelet.conf", "x")
+        machine.write("/pods", self.PODS)
+        stub = f"""case "$*" in
+            *"get pods"*) cat "$MAGNUM_ROOT/pods" ;;
+            *eviction*) cat >>"$MAGNUM_ROOT/evictions"; {evicts} ;;
+            *"--version"*) ;;
+        esac"""
+        return machine.run(
+            "task", "drain", stubs={"kubectl": stub}, **environment
+        )
+
+    def _report(self, result):
+        call = [o for o in result.calls_of("kubectl") if "annotate" in o][-1]
+        return json.loads(call[-1].split("=", 1)[1])
+
+    def test_evicts_what_must_leave(self):
+        result = self._drain('echo >"$MAGNUM_ROOT/pods"')
+        self.assert_ok(result)
+        cordon = result.calls_of("kubectl")[0]
+        self.assertIn("cordon", cordon)
+        eviction = json.loads(result.text("/evictions"))
+        self.assertEqual("web", eviction["metadata"]["name"])
+        self.assertEqual("drained", self._report(result)["phase"])
+
+    def test_names_the_pods_that_stay(self):
+        result = self._drain("exit 1", MAGNUM_DRAIN_SECONDS="0")
+        self.assertNotEqual(0, result.rc)
+        error = self._report(result)["error"]
+        self.assertIn("default/web", error["message"])
+
+
+class PollMetadataTest(base.NodeTestCase):
+    def _poll(self, machine, meta):
+        metadata = dict(shell.METADATA, meta=meta)
+        machine.write("/answer", json.dumps(metadata))
+        machine.write("/etc/kubernetes/kubelet.conf", "x")
+        curl = (
+            "for ((i = 1; i <= $#; i++)); do "
+            'if [[ "${!i}" == --output ]]; then j=$((i + 1)); '
+            'cp "$MAGNUM_ROOT/answer" "${!j}"; fi; done'
+        )
+        return machine.run("task", "poll-metadata", stubs={"curl": curl})
+
+    def test_drains_when_told_and_once(self):
+        machine = self.worker()
+        meta = {"magnum_op": "resize-2", "magnum_drain": "1"}
+        result = self._poll(machine, meta)
+        self.assert_ok(result)
+        self.assertTrue(
+            [one for one in result.calls_of("kubectl") if "cordon" in one]
+        )
+        result = self._poll(machine, meta)
+        self.assertEqual([], result.calls_of("kubectl"))
+
+    def test_does_nothing_without_an_order(self):
+        result = self._poll(self.worker(), {"magnum_op": "create-1"})
+        self.assert_ok(result)
+        self.assertEqual([], result.calls_of("kubectl"))
+
+
+class KeepTest(base.NodeTestCase):
+    def test_one_broken_task_does_not_stop_the_others(self):
+        result = self.control_plane().run(
+            "task",
+            "keep",
+            stubs={
+                "kubectl": 'case "$*" in *apply*) exit 1 ;; esac',
+                "curl": test_lib.KEEP_POSTS,
+            },
+            MAGNUM_KEEP_ROUNDS="2",
+        )
+        self.assert_ok(result)
+        self.assertEqual("digest", test_lib.sent(result)[0]["id"])
