@@ -15,6 +15,7 @@ from nova.compute import vm_states
 from nova import context as nova_context
 from nova import exception
 from nova import objects
+from nova.scheduler.client import report
 from nova.virt import fake
 from oslo_log import log as logging
 from oslo_utils import timeutils
@@ -52,6 +53,9 @@ class HollowDriver(fake.FakeDriverWithoutFakeNodes):
     def init_host(self, host):
         """Take over the servers of an earlier process, then start."""
         super().init_host(host)
+        report.SchedulerReportClient.get_allocations_for_provider_tree = (
+            _no_allocations
+        )
         found = objects.InstanceList.get_by_host(
             nova_context.get_admin_context(),
             host,
@@ -242,6 +246,16 @@ class HollowDriver(fake.FakeDriverWithoutFakeNodes):
             limit=limit,
             expected_attrs=["metadata"],
         )
+
+
+def _no_allocations(client, context, nodename):
+    """Stand in for a read that asks once for every server of the host.
+
+    Nova makes it at each claim, holding a lock, in case the driver moves
+    resources between providers. This one never does; and with 200 servers
+    on one host each claim would take two seconds.
+    """
+    return {}
 
 
 def _server(instance, network_info):
