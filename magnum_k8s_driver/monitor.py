@@ -16,6 +16,10 @@ class BoardMonitor(monitors.MonitorBase):
     reached from the conductor is not unhealthy for that reason.
     """
 
+    def __init__(self, context: Any, cluster: Any) -> None:
+        super().__init__(context, cluster)
+        self.data: dict[str, Any] = {}
+
     @property
     def metrics_spec(self) -> dict[str, Any]:
         """Return no metrics; nobody in Magnum asks for them."""

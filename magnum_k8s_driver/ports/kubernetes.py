@@ -11,6 +11,9 @@ import urllib3
 from magnum_k8s_driver import exceptions
 
 
+_OK = 200
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Health:
     """What a cluster's API says about itself and its nodes."""
@@ -79,14 +82,16 @@ class ApiServer:
             return Health(api=f"HTTP {exc.status}", nodes={})
 
     def _ready(self, client: Any) -> str:
-        answer = client.call_api(
-            "/readyz",
+        # The generated classes know no path outside of /api and /apis, and
+        # the signature of call_api() changes between releases.
+        answer = client.rest_client.pool_manager.request(
             "GET",
-            response_type="str",
-            auth_settings=[],
-            _request_timeout=self._timeout,
+            f"{self._configuration.host}/readyz",
+            timeout=urllib3.Timeout(*self._timeout),
         )
-        return str(answer[0]).strip()
+        if answer.status != _OK:
+            return f"HTTP {answer.status}"
+        return str(answer.data.decode(errors="replace")).strip()
 
     def _nodes(self, client: Any) -> dict[str, str]:
         core = kubernetes.client.CoreV1Api(client)

@@ -131,6 +131,7 @@ class MagnumCertificates:
             )
 
     def discard(self, reference: str) -> None:
+        """Delete one stored certificate; gone already is fine."""
         try:
             with _as_cloud_error():
                 _manager().delete_cert(

@@ -6,8 +6,7 @@ address and provider id are added by the node program through the kubelet's
 own drop-in directory.
 """
 
-import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 import ipaddress
 from typing import Any
@@ -24,7 +23,7 @@ ETCD_DATA_DIR = "/var/lib/etcd/data"
 KUBELET_DROPIN_DIR = "/etc/kubernetes/kubelet.conf.d"
 
 DISCOVERY_PATH = "/etc/magnum/kubeadm/discovery.yaml"
-JOIN_TOKEN_PATH = "/etc/magnum/join-token"  # noqa: S105 - a path
+CLUSTER_CA_PATH = "/etc/magnum/cluster-ca.pem"
 JOIN_CERTIFICATE_PATH = "/etc/magnum/join.crt"
 JOIN_KEY_PATH = "/etc/magnum/join.key"
 
@@ -179,22 +178,22 @@ def kube_proxy_configuration(spec: spec_module.ClusterSpec) -> dict[str, Any]:
 
 
 def discovery_file(
-    endpoint: Endpoint, ca_certificates: Iterable[str], role: spec_module.Role
+    endpoint: Endpoint, role: spec_module.Role, token: str = ""
 ) -> dict[str, Any]:
     """Return the kubeconfig by which a machine finds and trusts the API.
 
-    The credential is a file that the node program makes: workers write the
-    token of their orders, control-plane nodes sign a certificate of their
-    own, because their names are never given out for a token.
+    The node program writes the CA's file. Workers show the token of their
+    orders; control-plane nodes sign a certificate of their own, because
+    their names are never given out for a token.
     """
-    bundle = "".join(_with_newline(one) for one in ca_certificates)
     if role is spec_module.Role.CONTROL_PLANE:
+        # kubeadm embeds these files, but takes a token only as a value.
         user = {
             "client-certificate": JOIN_CERTIFICATE_PATH,
             "client-key": JOIN_KEY_PATH,
         }
     else:
-        user = {"tokenFile": JOIN_TOKEN_PATH}
+        user = {"token": token}
     return {
         "apiVersion": "v1",
         "kind": "Config",
@@ -203,9 +202,7 @@ def discovery_file(
                 "name": "cluster",
                 "cluster": {
                     "server": f"https://{endpoint}",
-                    "certificate-authority-data": base64.b64encode(
-                        bundle.encode()
-                    ).decode(),
+                    "certificate-authority": CLUSTER_CA_PATH,
                 },
             }
         ],
@@ -347,7 +344,3 @@ def _bracketed(host: str) -> str:
     except ValueError:
         return host
     return f"[{host}]" if version == 6 else host
-
-
-def _with_newline(text: str) -> str:
-    return text if text.endswith("\n") else f"{text}\n"

@@ -163,8 +163,9 @@ def _join_files(
     yield _yaml(
         kubeadm.DISCOVERY_PATH,
         kubeadm.discovery_file(
-            endpoint, document["join"]["ca_certificates"], group.role
+            endpoint, group.role, document["join"].get("token", "")
         ),
+        mode=0o600,
     )
 
 
