@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A worker joins with the token of its orders.
+# A worker joins with the token of its orders, which user data put into the
+# discovery file.
 
 join_worker::main() {
     metadata::load
@@ -10,9 +11,7 @@ join_worker::main() {
     retry "${MAGNUM_ENDPOINT_ATTEMPTS:-30}" kube::endpoint_answers readyz ||
         fail "The API at $(kube::endpoint) does not answer." \
             "Look at the control plane, its load balancer and security groups."
-    config::get join token |
-        file::write "$ROOT/etc/magnum/join-token" 0600 || true
     kube::adm join "$ROOT/etc/magnum/kubeadm/join.yaml"
-    rm -f "$ROOT/etc/magnum/join-token"
+    rm -f "$ROOT/etc/magnum/kubeadm/discovery.yaml"
     touch "$STATE_DIR/joined"
 }

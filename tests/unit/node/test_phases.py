@@ -352,19 +352,14 @@ class InitTest(base.NodeTestCase):
 
 
 class JoinTest(base.NodeTestCase):
-    def test_worker_joins_with_its_token(self):
+    def test_worker_joins_once_the_endpoint_is_up(self):
         machine = self.worker()
-        result = machine.run(
-            "phase",
-            "join-worker",
-            stubs={
-                "kubeadm": 'cp "$MAGNUM_ROOT/etc/magnum/join-token" '
-                '"$MAGNUM_ROOT/seen"'
-            },
-        )
+        machine.write("/etc/magnum/kubeadm/discovery.yaml", "token")
+        result = machine.run("phase", "join-worker")
         self.assert_ok(result)
-        self.assertEqual(node_samples.TOKEN, result.text("/seen"))
-        self.assertEqual("", result.text("/etc/magnum/join-token"))
+        config = f"{machine.root}/etc/magnum/kubeadm/join.yaml"
+        self.assert_called(result, "kubeadm", "join", "--config", config)
+        self.assertEqual("", result.text("/etc/magnum/kubeadm/discovery.yaml"))
         for call in result.calls:
             self.assertNotIn(node_samples.TOKEN, " ".join(call))
 

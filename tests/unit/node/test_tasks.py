@@ -138,9 +138,7 @@ class KeepJoinTokensTest(base.NodeTestCase):
         result = machine.run(
             "task",
             "keep-join-tokens",
-            stubs={
-                "kubectl": '{ cat; echo; } >>"$MAGNUM_ROOT/made"'
-            },
+            stubs={"kubectl": '{ cat; echo; } >>"$MAGNUM_ROOT/made"'},
         )
         self.assert_ok(result)
         made = [json.loads(one) for one in result.text("/made").splitlines()]

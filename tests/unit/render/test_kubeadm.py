@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Documents for kubeadm and the files of the API server."""
 
-import base64
 import dataclasses
 
 import testtools
@@ -244,16 +243,24 @@ class JoinTest(testtools.TestCase):
         (taint,) = init["nodeRegistration"]["taints"]
         self.assertEqual("node-role.kubernetes.io/control-plane", taint["key"])
 
-    def test_discovery_pins_the_whole_ca_bundle(self):
+    def test_worker_discovers_with_its_token(self):
         document = kubeadm.discovery_file(
             node_samples.ENDPOINT,
-            (node_samples.CA, node_samples.CA),
             spec_module.Role.WORKER,
+            node_samples.TOKEN,
         )
         cluster = document["clusters"][0]["cluster"]
-        bundle = base64.b64decode(cluster["certificate-authority-data"])
-        self.assertEqual(node_samples.CA * 2, bundle.decode())
         self.assertEqual("https://10.0.0.9:6443", cluster["server"])
+        self.assertIn("certificate-authority", cluster)
+        # kubeadm does not read tokenFile.
+        self.assertEqual(
+            {"token": node_samples.TOKEN}, document["users"][0]["user"]
+        )
+
+    def test_control_plane_discovers_with_its_certificate(self):
+        document = kubeadm.discovery_file(
+            node_samples.ENDPOINT, spec_module.Role.CONTROL_PLANE
+        )
         self.assertNotIn("token", document["users"][0]["user"])
 
 
