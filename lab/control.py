@@ -118,15 +118,21 @@ def restart(
             f"{', '.join(unknown)} is no service of the lab; it has: "
             f"{', '.join(known)}."
         )
+    if broker.NAME in names:
+        clients = [x for x in known.values() if broker.NAME in x.after]
+        names = [*names, *(one.name for one in clients)]
     with exclusive(settings):
         write.write(settings)
         starter = Starter(settings)
-        for name in names:
-            with progress.step(report, f"stop {name}"):
-                starter.processes.stop(name, known[name].grace)
+        with progress.step(report, f"stop {' '.join(names)}"):
+            _stop_all(starter.processes, set(names), services.GRACE)
         jobs = [
-            graph.Job(name, lambda name=name: starter.start(known[name]))
-            for name in names
+            graph.Job(
+                name,
+                lambda name=name: starter.start(known[name]),
+                known[name].after,
+            )
+            for name in dict.fromkeys(names)
         ]
         graph.run(jobs, AT_ONCE, report)
 
@@ -212,7 +218,10 @@ class Starter:
             service.environment,
         )
         record = self.processes.alive(service.name)
-        if record and record.fingerprint not in ("", fingerprint):
+        if record and (
+            record.fingerprint not in ("", fingerprint)
+            or self._outlived_broker(service, record)
+        ):
             self.processes.stop(service.name, service.grace)
             record = None
         if record is None:
@@ -225,6 +234,21 @@ class Starter:
         self._wait(service, record)
         if service.name == database.NAME:
             database.create(self._settings)
+
+    def _outlived_broker(
+        self, service: services.Service, record: process.Record
+    ) -> bool:
+        """Tell whether the broker is younger than one of its clients.
+
+        Clients connect again, but wait a minute for each answer that the
+        old broker took with it, and some calls are lost.
+        """
+        current = self.processes.record(broker.NAME)
+        return bool(
+            broker.NAME in service.after
+            and current
+            and current.since > record.since
+        )
 
     def _prepare(self, service: services.Service) -> None:
         if service.name == database.NAME:

@@ -69,7 +69,7 @@ def cloud(settings: lab_settings.Settings) -> list[Service]:
         _api(settings, "glance", "glance.wsgi.api"),
         _api(settings, "neutron", "neutron.wsgi.api", threads=8),
         *_nova(settings),
-        _api(settings, "heat", "heat.wsgi.api", "heat.conf", threads=8),
+        _api(settings, "heat", "heat.wsgi.api", "heat.conf", 8, True),
         _agent(
             settings,
             "heat-engine",
@@ -113,7 +113,7 @@ def _nova(settings: lab_settings.Settings) -> list[Service]:
     ]
     return [
         *agents,
-        _api(settings, "nova", "nova.wsgi.osapi_compute", threads=8),
+        _api(settings, "nova", "nova.wsgi.osapi_compute", "", 8, True),
         dataclasses.replace(
             _agent(
                 settings,
@@ -154,7 +154,7 @@ def _cinder(settings: lab_settings.Settings) -> list[Service]:
         for part in ("scheduler", "volume")
     ]
     return [
-        _api(settings, "cinder", "cinder.wsgi.api", "cinder.conf"),
+        _api(settings, "cinder", "cinder.wsgi.api", "cinder.conf", 4, True),
         *agents,
     ]
 
@@ -162,7 +162,7 @@ def _cinder(settings: lab_settings.Settings) -> list[Service]:
 def _magnum(settings: lab_settings.Settings) -> list[Service]:
     config = "--config-file", str(settings.config / "magnum/magnum.conf")
     return [
-        _api(settings, "magnum", "magnum.wsgi.api", "magnum.conf"),
+        _api(settings, "magnum", "magnum.wsgi.api", "magnum.conf", 4, True),
         _agent(
             settings,
             "magnum-conductor",
@@ -179,10 +179,12 @@ def _api(
     module: str,
     config: str = "",
     threads: int = 4,
+    messages: bool = False,
 ) -> Service:
     """Return a WSGI application served by waitress.
 
     :param config: the file to name on its command line, where it wants one.
+    :param messages: whether it talks to agents over the broker.
     """
     port = settings.port(name)
     command = [settings.python, "-m", "lab.plugins.serve"]
@@ -193,7 +195,7 @@ def _api(
         name,
         tuple(command),
         port,
-        after=(f"schema of {name}",),
+        after=(f"schema of {name}", *((broker.NAME,) if messages else ())),
         config=str(settings.config / name),
     )
 
