@@ -129,6 +129,10 @@ def main() -> int:
     except failure.LabError as exc:
         progress.warn(str(exc))
         return 2
+    except BrokenPipeError:
+        # The reader, head perhaps, has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         return 130
 
