@@ -8,7 +8,9 @@ import json
 from typing import Any
 
 from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.model import facts
 from magnum_k8s_driver.ports import leftovers
+from tests import samples
 from tests.fakes import calls as calls_module
 from tests.fakes import certificates as certificates_module
 from tests.fakes import compute as compute_module
@@ -104,6 +106,20 @@ class FakeLeftovers:
         self.left = [one for one in self.left if one[1].id != leftover.id]
 
 
+@calls_module.counted("facts")
+class FakeFacts:
+    """Answers with ``answer``, whatever is asked."""
+
+    def __init__(self, calls: calls_module.Calls) -> None:
+        self.calls = calls
+        self.answer = samples.facts()
+
+    def read(self, references: facts.References) -> facts.CloudFacts:
+        """See the port."""
+        del references
+        return self.answer
+
+
 class FakeCloud:
     """Everything outside of the driver.
 
@@ -123,6 +139,7 @@ class FakeCloud:
         self.certificates = certificates_module.FakeCertificates(self.calls)
         self.lock = FakeLock(self.calls)
         self.leftovers = FakeLeftovers(self.calls, self.compute)
+        self.facts = FakeFacts(self.calls)
         self.nodes = nodes_module.FakeNodes(
             self.heat, self.compute, self.clock
         )
