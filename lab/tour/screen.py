@@ -94,7 +94,7 @@ class Live:
 
 def _row(node: view.Node, width: int) -> str:
     past = " ".join(
-        f"{name} {seconds:.1f}" for name, seconds in node.seconds.items()
+        f"{name} {seconds:.1f}" for name, seconds in node.timings.items()
     )
     now = node.told if node.error else node.stage.value
     phase = node.phase

@@ -39,9 +39,8 @@ class Stopwatch:
 
     def node_table(self) -> list[str]:
         """Return how long each phase of each node took."""
-        phases = list(
-            dict.fromkeys(name for one in self._nodes for name in one.seconds)
-        )
+        seen = {name: 0.0 for one in self._nodes for name in one.seconds}
+        phases = list(view.in_order(seen))
         rows = [["node", "server at", *phases, "ready at"]]
         for one in self._nodes:
             stages = self._stages.get(one.title, {})

@@ -10,7 +10,7 @@ class Stage(enum.StrEnum):
     """How far a node is, in the order of a boot."""
 
     WAITING = "waiting"
-    BUILDING = "server"
+    BUILDING = "building"
     BOOTING = "booting"
     READY = "ready"
     FAILED = "failed"
@@ -28,6 +28,11 @@ class Node:
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """Finished phases and how long each took, by the node's own clock."""
     error: str = ""
+
+    @property
+    def timings(self) -> dict[str, float]:
+        """Return the seconds of phases in the order of a boot."""
+        return in_order(self.seconds)
 
     @property
     def told(self) -> str:
@@ -55,6 +60,18 @@ class Snapshot:
         return not self.status.endswith("IN_PROGRESS")
 
 
+PHASES = (
+    "prepare",
+    "runtime",
+    "binaries",
+    "init",
+    "join-control-plane",
+    "join",
+    "addons",
+    "report",
+)
+"""In the order of a boot; boards have them in the order of the alphabet."""
+
 STEPS = (
     "request checked, identities made",
     "network, API endpoint and boards",
@@ -64,3 +81,14 @@ STEPS = (
     "workers ready",
     "cluster complete",
 )
+
+
+def in_order(seconds: Mapping[str, float]) -> dict[str, float]:
+    """Sort phases in the order of a boot."""
+    return dict(sorted(seconds.items(), key=_rank))
+
+
+def _rank(item: tuple[str, float]) -> tuple[int, str]:
+    name = item[0]
+    known = name in PHASES
+    return (PHASES.index(name) if known else len(PHASES), name)
