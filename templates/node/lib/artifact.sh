@@ -49,6 +49,7 @@ artifact::matches() {
 # artifact::fetch NAME: downloads it and prints where it is.
 artifact::fetch() {
     local name="$1" url sum file
+    artifact::architecture >/dev/null
     url="$(artifact::url "$name")"
     file="$DOWNLOAD_DIR/$name-$(config::get binaries artifacts \
         "$name" version)"
@@ -80,6 +81,14 @@ artifact::binary() {
     local file
     file="$(artifact::fetch "$1")"
     install -D -m 0755 "$file" "$BIN_DIR/$1"
+    artifact::label "$BIN_DIR/$1"
+}
+
+# What SELinux lets systemd start, where there is SELinux.
+artifact::label() {
+    if command -v restorecon >/dev/null; then
+        restorecon -R "$1" || log "no SELinux label for $1"
+    fi
 }
 
 # artifact::archive NAME DIRECTORY [STRIP]: unpacks an archive of programs.
@@ -89,4 +98,5 @@ artifact::archive() {
     install -d -m 0755 "$2"
     tar -xzf "$file" --no-same-owner --strip-components "${3:-0}" -C "$2"
     chmod -R go+rX "$2"
+    artifact::label "$2"
 }

@@ -2,6 +2,8 @@
 # Signals to Heat: the board of a control-plane member, the distress handle.
 # Passwords and tokens go through pipes, never through arguments.
 
+TOKEN_MINUTES=20
+
 signal::curl() {
     local options=(--silent --show-error --fail-with-body
         --connect-timeout 10 --max-time 60)
@@ -29,8 +31,19 @@ signal::login() {
         scope "$scope")"
 }
 
-# signal::token HANDLE: a token of the handle's own user.
+# signal::token HANDLE: a token of the handle's own user, kept for a while:
+# a digest every ten seconds shall not be a login every ten seconds.
 signal::token() {
+    local file="$RUN_DIR/token-$1"
+    if [[ -z "$(find "$file" -mmin -"$TOKEN_MINUTES" 2>/dev/null)" ]]; then
+        signal::new_token "$1" | file::write "$file.new" 0600 || true
+        [[ -s "$file.new" ]] || return 1
+        mv "$file.new" "$file"
+    fi
+    printf '%s' "$(<"$file")"
+}
+
+signal::new_token() {
     local url headers line
     url="$(config::get signals "$1" auth_url)"
     url="${url%/}"
@@ -72,7 +85,10 @@ signal::post() {
     printf '%s' "$body" | signal::curl \
         --config <(printf 'header = "X-Auth-Token: %s"\n' "$token") \
         --header 'Content-Type: application/json' --data-binary @- \
-        --output /dev/null "$url"
+        --output /dev/null "$url" && return 0
+    # It may have been revoked: log in again next time.
+    rm -f "$RUN_DIR/token-$handle"
+    return 1
 }
 
 # A document as the JSON string that carries it, compressed when long.

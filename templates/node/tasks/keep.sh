@@ -6,12 +6,16 @@ KEEP_EVERY="${MAGNUM_KEEP_EVERY:-10}"
 KEEP_ROUNDS="${MAGNUM_KEEP_ROUNDS:-0}"
 
 keep::main() {
-    local round=0 tokens=0
+    local round=0 tokens=0 certificates=0
     while :; do
         if ((EPOCHSECONDS - tokens >= 120)) && keep::task keep-join-tokens; then
             tokens="$EPOCHSECONDS"
         fi
         keep::task approve-nodes || true
+        if ((EPOCHSECONDS - certificates >= 21600)); then
+            certificates="$EPOCHSECONDS"
+            keep::task renew-certificates || true
+        fi
         keep::task digest || true
         round=$((round + 1))
         ((KEEP_ROUNDS == 0 || round < KEEP_ROUNDS)) || return 0
@@ -20,6 +24,6 @@ keep::main() {
 }
 
 keep::task() {
-    timeout 120 bash "$MAGNUM_HOME/magnum-node" task "$1" ||
+    timeout 300 bash "$MAGNUM_HOME/magnum-node" task "$1" ||
         { log "task $1 failed" && return 1; }
 }

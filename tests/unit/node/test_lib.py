@@ -191,6 +191,30 @@ class BoardTest(base.NodeTestCase):
         numbers = [json.loads(one["data"])["seq"] for one in (*first, both[1])]
         self.assertEqual([1, 2], numbers)
 
+    def test_one_login_serves_many_signals(self):
+        machine = self.control_plane()
+        self._report("booting runtime", machine)
+        result = self._report("booting binaries", machine)
+        self.assertEqual(2, len(sent(result)))
+        self.assertEqual(1, len(result.text("/logins").splitlines()))
+        file = machine.root / "run/magnum/token-board"
+        self.assertEqual(0o600, file.stat().st_mode & 0o777)
+
+    def test_logs_in_again_after_a_refusal(self):
+        machine = self.control_plane()
+        machine.write("/run/magnum/token-board", "revoked")
+        refuse = """if [[ "${*: -1}" == */signal ]] &&
+            grep -q revoked "$MAGNUM_ROOT/run/magnum/token-board"; then
+            exit 22
+        fi"""
+        result = machine.run(
+            program="config::load; metadata::load; "
+            "board::report booting runtime",
+            stubs={"curl": f"{refuse}\n{KEEP_POSTS}"},
+        )
+        self.assert_ok(result)
+        self.assertEqual(1, len(sent(result)))
+
     def test_no_secret_is_an_argument(self):
         result = self._report("ready report")
         password = node_samples.signal("board-0")["password"]

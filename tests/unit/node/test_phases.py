@@ -443,6 +443,13 @@ class BootTest(base.NodeTestCase):
             "magnum-board.service",
         )
 
+    def test_boots_without_python(self):
+        machine = self.worker()
+        machine.write("/etc/kubernetes/kubelet.conf", "x")
+        result = machine.run("boot", without=("python3",))
+        self.assert_ok(result)
+        self.assertIn("MAGNUM-NODE ready", result.text("/console"))
+
     def test_failure_is_told_and_retried(self):
         result = self._boot(self.worker(), ctr="exit 1")
         self.assertNotEqual(0, result.rc)

@@ -2,6 +2,7 @@
 """Tasks of running nodes, with stubs for what they call."""
 
 import base64
+import datetime
 import json
 import time
 
@@ -278,10 +279,64 @@ class PollMetadataTest(base.NodeTestCase):
         result = self._poll(machine, meta)
         self.assertEqual([], result.calls_of("kubectl"))
 
-    def test_does_nothing_without_an_order(self):
+    def test_acknowledges_a_new_operation_once(self):
+        machine = self.worker()
+        machine.write("/var/lib/magnum/seconds/report", "0.1")
+        result = self._poll(machine, {"magnum_op": "resize-2"})
+        self.assert_ok(result)
+        (call,) = result.calls_of("kubectl")
+        report = json.loads(call[-1].split("=", 1)[1])
+        self.assertEqual(("resize-2", True), (report["op"], report["ready"]))
+        result = self._poll(machine, {"magnum_op": "resize-2"})
+        self.assertEqual([], result.calls_of("kubectl"))
+
+    def test_is_silent_before_the_node_is_ready(self):
         result = self._poll(self.worker(), {"magnum_op": "create-1"})
         self.assert_ok(result)
         self.assertEqual([], result.calls_of("kubectl"))
+
+
+class RenewCertificatesTest(base.NodeTestCase):
+    def _renew(self, days):
+        machine = self.control_plane()
+        machine.write("/etc/kubernetes/pki/apiserver.crt", _ending_in(days))
+        machine.write("/etc/kubernetes/manifests/etcd.yaml", "etcd")
+        machine.write("/etc/kubernetes/kube-scheduler.held", "scheduler")
+        return machine.run("task", "renew-certificates")
+
+    def test_leaves_fresh_certificates_alone(self):
+        result = self._renew(60)
+        self.assert_ok(result)
+        self.assertEqual([], result.calls_of("kubeadm"))
+
+    def test_renews_before_they_end(self):
+        result = self._renew(20)
+        self.assert_ok(result)
+        self.assert_called(result, "kubeadm", "certs", "renew", "all")
+        self.assertEqual(
+            "scheduler",
+            result.text("/etc/kubernetes/manifests/kube-scheduler.yaml"),
+        )
+        self.assertEqual(
+            "etcd", result.text("/etc/kubernetes/manifests/etcd.yaml")
+        )
+
+
+def _ending_in(days):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "x")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=days))
+        .sign(key, hashes.SHA256())
+    )
+    return made.public_bytes(serialization.Encoding.PEM).decode()
 
 
 class KeepTest(base.NodeTestCase):
