@@ -56,7 +56,7 @@ class Driver(driver.Driver):
 
         Magnum sets the cluster's status afterwards, but not the groups'.
         """
-        records.mark_deleting(cluster.nodegroups)
+        records.mark_deleting(cluster, cluster.nodegroups)
         session.begin(context, cluster)
 
     def update_cluster_status(

@@ -62,12 +62,16 @@ def read(cluster: Any, node_groups: Iterable[Any]) -> record.ClusterRecord:
     )
 
 
-def mark_deleting(node_groups: Iterable[Any]) -> None:
+def mark_deleting(cluster: Any, node_groups: Iterable[Any]) -> None:
     """Save the intent to delete where no other call overwrites it.
 
     Node group calls set the cluster's status whatever it was, so the default
-    groups' status decides.
+    groups' status decides. Magnum saves the cluster's only after the hook;
+    should the conductor die in between, no status job would look at it.
     """
+    cluster.status = _Status.DELETE_IN_PROGRESS
+    cluster.status_reason = "Deleting the cluster."
+    cluster.save()
     for row in node_groups:
         row.status = _Status.DELETE_IN_PROGRESS
         row.status_reason = None

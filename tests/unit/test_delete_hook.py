@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the delete hook saves before anything can interrupt it."""
+
+import testtools
+
+from magnum_k8s_driver import records
+
+
+class Row:
+    """A row that notes what it looked like whenever it was saved."""
+
+    def __init__(self, name, saved):
+        self.name, self.status, self.status_reason = name, "OLD", "old"
+        self._saved = saved
+
+    def save(self):
+        self._saved.append((self.name, self.status))
+
+
+class MarkDeletingTest(testtools.TestCase):
+    def test_cluster_is_polled_from_the_first_save_on(self):
+        saved = []
+        groups = [Row("default-master", saved), Row("default-worker", saved)]
+        records.mark_deleting(Row("cluster", saved), groups)
+        self.assertEqual(
+            [
+                ("cluster", "DELETE_IN_PROGRESS"),
+                ("default-master", "DELETE_IN_PROGRESS"),
+                ("default-worker", "DELETE_IN_PROGRESS"),
+            ],
+            saved,
+        )
