@@ -30,6 +30,18 @@ kube::endpoint_answers() {
         "$(kube::endpoint)/$1"
 }
 
+# Machines boot all at once, so most wait for the first control plane: often
+# enough not to lose time, with jitter for the endpoint's sake. Some minutes
+# at most; the phase is repeated.
+kube::await_endpoint() {
+    local attempt attempts="${MAGNUM_ENDPOINT_ATTEMPTS:-80}"
+    for ((attempt = 1; ; attempt++)); do
+        ! kube::endpoint_answers readyz || return 0
+        ((attempt < attempts)) || return 1
+        pause 4
+    done
+}
+
 kube::write_ca() {
     config::list join ca_certificates >"$ROOT/etc/magnum/cluster-ca.pem"
 }

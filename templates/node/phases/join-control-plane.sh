@@ -8,9 +8,9 @@ join_control_plane::main() {
         systemctl start kubelet.service
         return
     fi
-    retry "${MAGNUM_ENDPOINT_ATTEMPTS:-30}" kube::endpoint_answers readyz ||
-        fail "The API at $(kube::endpoint) does not answer." \
-            "Look at the first control-plane node and the load balancer."
+    kube::await_endpoint || fail \
+        "The API at $(kube::endpoint) does not answer." \
+        "Look at the first control-plane node and the load balancer."
     join_control_plane::certificate
     kube::adm join "$ROOT/etc/magnum/kubeadm/join.yaml"
     rm -f "$ROOT/etc/magnum/join.key" "$ROOT/etc/magnum/join.crt"

@@ -8,9 +8,9 @@ join_worker::main() {
         systemctl start kubelet.service
         return
     fi
-    retry "${MAGNUM_ENDPOINT_ATTEMPTS:-30}" kube::endpoint_answers readyz ||
-        fail "The API at $(kube::endpoint) does not answer." \
-            "Look at the control plane, its load balancer and security groups."
+    kube::await_endpoint || fail \
+        "The API at $(kube::endpoint) does not answer." \
+        "Look at the control plane, its load balancer and security groups."
     kube::adm join "$ROOT/etc/magnum/kubeadm/join.yaml"
     rm -f "$ROOT/etc/magnum/kubeadm/discovery.yaml"
     touch "$STATE_DIR/joined"

@@ -4,14 +4,18 @@
 import dataclasses
 import json
 import pathlib
+import subprocess
+import sys
 import tomllib
 
+import fixtures
 import testtools
 import yaml
 
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.render import node_document
+from magnum_k8s_driver.render import node_files
 from magnum_k8s_driver.render import userdata
 from tests import node_samples
 from tests import samples
@@ -256,3 +260,21 @@ class EveryCombinationTest(testtools.TestCase):
             self.assertEqual(version, document["kubernetes_version"])
             urls = document["binaries"]["artifacts"]["kubelet"]["url"]
             self.assertIn(f"/{version}/", urls)
+
+
+class ArchiveTest(testtools.TestCase):
+    def test_tar_unpacks_it_with_modes(self):
+        files = node_files.program_files()
+        packed = node_files.archive(files)
+        for command in (
+            ["tar", "-xJf", "node.tar.xz", "-C", "root"],
+            [sys.executable, "-m", "tarfile", "-e", "node.tar.xz", "root"],
+        ):
+            directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+            (directory / "root").mkdir()
+            (directory / "node.tar.xz").write_bytes(packed)
+            subprocess.run(command, cwd=directory, check=True)
+            for one in files:
+                path = directory / "root" / one.path.lstrip("/")
+                self.assertEqual(one.content, path.read_bytes())
+                self.assertEqual(one.mode, path.stat().st_mode & 0o777)
