@@ -108,12 +108,37 @@ def authority() -> tuple[str, str]:
     )
     return (
         certificate.public_bytes(serialization.Encoding.PEM).decode(),
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ).decode(),
+        _private(key),
     )
+
+
+def _private(key: ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+
+
+def client_certificate() -> str:
+    """Return certificate and key of a user of the cluster."""
+    issuer = x509.load_pem_x509_certificate(authority()[0].encode())
+    signer = serialization.load_pem_private_key(authority()[1].encode(), None)
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(oid.NameOID.COMMON_NAME, "admin")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(issuer.subject)
+        .public_key(key.public_key())
+        .serial_number(2)
+        .not_valid_before(issuer.not_valid_before_utc)
+        .not_valid_after(issuer.not_valid_after_utc)
+        .sign(signer, hashes.SHA256())
+    )
+    return certificate.public_bytes(
+        serialization.Encoding.PEM
+    ).decode() + _private(key)
 
 
 def node_document(role: str = "worker", **changes: Any) -> dict[str, Any]:
