@@ -13,6 +13,7 @@ from magnum_k8s_driver.ports import heat
 from tests.fakes import calls as calls_module
 from tests.fakes import compute as compute_module
 from tests.fakes import hot
+from tests.fakes import stack_tree
 from tests.fakes import stack_work
 
 Action = heat.StackAction
@@ -31,13 +32,13 @@ class FakeStack:
     tags: tuple[str, ...]
     timeout: float
     created: float
-    root: stack_work.Level
+    root: stack_tree.Level
     updated: float | None = None
     action: heat.StackAction = Action.CREATE
     phase: heat.StackPhase = Phase.IN_PROGRESS
     reason: str = ""
     started: float = 0.0
-    steps: list[stack_work.Step] = dataclasses.field(default_factory=list)
+    steps: list[stack_tree.Step] = dataclasses.field(default_factory=list)
     deleted: bool = False
 
     def schema(self, name: str) -> Mapping[str, Any]:
@@ -137,7 +138,7 @@ class FakeHeat:
             tags=request.tags,
             timeout=request.timeout_minutes * 60.0,
             created=now,
-            root=stack_work.Level(stack_id="", parent=""),
+            root=stack_tree.Level(stack_id="", parent=""),
         )
         stack.root.stack_id = stack.id
         self.stacks[stack.id] = stack
@@ -223,13 +224,13 @@ class FakeHeat:
         return found
 
     @calls_module.helper
-    def handles(self) -> list[tuple[FakeStack, stack_work.Resource]]:
+    def handles(self) -> list[tuple[FakeStack, stack_tree.Resource]]:
         """Return every wait condition handle with its root stack."""
         return [
             (stack, one)
             for stack in self.live()
             for one in stack.root.walk()
-            if one.type == stack_work.HANDLE and one.physical_id
+            if one.type == stack_tree.HANDLE and one.physical_id
         ]
 
     @calls_module.helper
@@ -261,7 +262,7 @@ class FakeHeat:
             )
         return stack
 
-    def _level(self, stack_id: str) -> stack_work.Level | None:
+    def _level(self, stack_id: str) -> stack_tree.Level | None:
         stack_id = stack_id.rsplit("/", 1)[-1]
         for stack in self.live():
             for level in stack.root.levels():
@@ -270,7 +271,7 @@ class FakeHeat:
         return None
 
     def _outputs(self, stack: FakeStack) -> dict[str, Any]:
-        context = stack_work.context(self, stack, stack.root)
+        context = stack_tree.context(self, stack, stack.root)
         found: dict[str, Any] = {}
         for key, body in (stack.template.get("outputs") or {}).items():
             if context.enabled(body):
@@ -293,7 +294,7 @@ class FakeHeat:
         return shown
 
 
-def _listed(level: stack_work.Level, depth: int) -> list[heat.StackResource]:
+def _listed(level: stack_tree.Level, depth: int) -> list[heat.StackResource]:
     found = []
     for one in level.resources.values():
         found.append(

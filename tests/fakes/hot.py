@@ -2,6 +2,7 @@
 """As much of HOT as the simulated Heat needs: references and functions."""
 
 from collections.abc import Callable, Iterator, Mapping
+import functools
 import json
 from typing import Any
 
@@ -10,8 +11,14 @@ import yaml
 
 def load(text: str | Mapping[str, Any]) -> dict[str, Any]:
     """Parse a template given as YAML text or as data."""
-    parsed = yaml.safe_load(text) if isinstance(text, str) else text
-    return dict(parsed)
+    return dict(_parsed(text) if isinstance(text, str) else text)
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(text: str) -> Mapping[str, Any]:
+    """Parse once; nobody changes what comes out."""
+    parsed: Mapping[str, Any] = yaml.safe_load(text)
+    return parsed
 
 
 def references(value: Any) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from magnum_k8s_driver.model import board
 from tests.fakes import compute as compute_module
 from tests.fakes import heat as heat_module
-from tests.fakes import stack_work
+from tests.fakes import stack_tree
 
 PHASES = ("prepare", "runtime", "binaries", "join", "report")
 
@@ -222,7 +222,7 @@ class FakeNodes:
 
     def _handle(
         self, cluster: str, member: str | None
-    ) -> stack_work.Resource | None:
+    ) -> stack_tree.Resource | None:
         """Return a member's board, or the distress handle."""
         for stack, one in self._heat.handles():
             if not self._is_of(stack, cluster):
@@ -243,7 +243,7 @@ class FakeNodes:
         return any(
             one.properties.get("metadata", {}).get("magnum_cluster") == cluster
             for one in stack.root.walk()
-            if one.type == stack_work.SERVER
+            if one.type == stack_tree.SERVER
         )
 
     def _key(self, node: FakeNode) -> bytes | None:
@@ -341,7 +341,7 @@ class FakeNodes:
 
 
 def _signal(
-    handle: stack_work.Resource,
+    handle: stack_tree.Resource,
     name: str,
     document: Mapping[str, Any],
     key: bytes | None,

@@ -3,20 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 import dataclasses
 import fnmatch
-import json
 from typing import Any
 import uuid
 
 from magnum_k8s_driver.ports import heat as heat_port
 from tests.fakes import hot
+from tests.fakes import stack_tree
 
-SERVER = "OS::Nova::Server"
-HANDLE = "OS::Heat::WaitConditionHandle"
 IN_PLACE = {
-    SERVER: {
+    stack_tree.SERVER: {
         "metadata",
         "name",
         "networks",
@@ -29,74 +27,17 @@ IN_PLACE = {
 openstack/nova/server.py, ``update_allowed``. Other types are kept always."""
 
 
-@dataclasses.dataclass
-class Resource:
-    """A resource of a stack."""
-
-    name: str
-    type: str
-    physical_id: str = ""
-    action: str = "INIT"
-    phase: str = "COMPLETE"
-    reason: str = ""
-    updated: float = 0.0
-    properties: dict[str, Any] = dataclasses.field(default_factory=dict)
-    metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
-    nested: Level | None = None
-
-    @property
-    def status(self) -> str:
-        """Heat's two words in one."""
-        return f"{self.action}_{self.phase}"
-
-
-@dataclasses.dataclass
-class Level:
-    """The resources of the root stack or of a nested one."""
-
-    stack_id: str
-    parent: str
-    resources: dict[str, Resource] = dataclasses.field(default_factory=dict)
-    template: dict[str, Any] = dataclasses.field(default_factory=dict)
-    parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-    def walk(self) -> Iterator[Resource]:
-        """Yield every resource at and below this level."""
-        for one in self.resources.values():
-            yield one
-            if one.nested is not None:
-                yield from one.nested.walk()
-
-    def levels(self) -> Iterator[Level]:
-        """Yield this level and those below."""
-        yield self
-        for one in self.resources.values():
-            if one.nested is not None:
-                yield from one.nested.levels()
-
-
-@dataclasses.dataclass
-class Step:
-    """Work on one resource, due at a time."""
-
-    due: float
-    path: tuple[str, ...]
-    remove: bool
-    opening: bool = False
-    """The start of a nested stack, which exists before its resources do."""
-
-
-def planned(heat: Any, stack: Any) -> list[Step]:
+def planned(heat: Any, stack: Any) -> list[stack_tree.Step]:
     """Return the work of the operation that starts now.
 
     Independent resources are worked on at the same time: a resource is due
     one delay after the last one it depends on.
     """
     start, delay = heat.clock(), heat.resource_seconds
-    steps: list[Step] = []
+    steps: list[stack_tree.Step] = []
     if stack.action == heat_port.StackAction.DELETE:
         for one in stack.root.resources:
-            steps.append(Step(start + delay, (one,), True))
+            steps.append(stack_tree.Step(start + delay, (one,), True))
         return steps
     _plan_level(heat, stack, stack.template, stack.root, (), start, steps)
     end = max([start, *(step.due for step in steps)])
@@ -110,30 +51,37 @@ def _plan_level(
     heat: Any,
     stack: Any,
     template: Mapping[str, Any],
-    level: Level,
+    level: stack_tree.Level,
     above: tuple[str, ...],
     start: float,
-    steps: list[Step],
+    steps: list[stack_tree.Step],
 ) -> float:
     bodies = template.get("resources") or {}
     due: dict[str, float] = {}
     for name in hot.in_order(bodies):
         body = bodies[name]
-        if not above and not context(heat, stack, level).enabled(body):
+        if not above and not stack_tree.context(heat, stack, level).enabled(
+            body
+        ):
             continue
         wanted = body.get("depends_on") or []
         needed = [wanted] if isinstance(wanted, str) else list(wanted)
         needed += list(hot.references(body.get("properties")))
         begin = max([start, *(due.get(str(one), start) for one in needed)])
         resource = level.resources.setdefault(
-            str(name), Resource(name=str(name), type=str(body["type"]))
+            str(name),
+            stack_tree.Resource(name=str(name), type=str(body["type"])),
         )
         end = begin + heat.resource_seconds
         nested = stack.files.get(resource.type)
         if nested is not None:
             if resource.nested is None:
-                resource.nested = Level(stack_id="", parent=resource.name)
-            steps.append(Step(begin, (*above, resource.name), False, True))
+                resource.nested = stack_tree.Level(
+                    stack_id="", parent=resource.name
+                )
+            steps.append(
+                stack_tree.Step(begin, (*above, resource.name), False, True)
+            )
             end = _plan_level(
                 heat,
                 stack,
@@ -143,7 +91,7 @@ def _plan_level(
                 begin,
                 steps,
             )
-        steps.append(Step(end, (*above, resource.name), False))
+        steps.append(stack_tree.Step(end, (*above, resource.name), False))
         due[str(name)] = end
     return max([start, *due.values()])
 
@@ -151,15 +99,15 @@ def _plan_level(
 def _plan_removals(
     template: Mapping[str, Any],
     files: Mapping[str, str],
-    level: Level,
+    level: stack_tree.Level,
     above: tuple[str, ...],
     due: float,
-    steps: list[Step],
+    steps: list[stack_tree.Step],
 ) -> None:
     bodies = {str(k): v for k, v in (template.get("resources") or {}).items()}
     for name, one in level.resources.items():
         if name not in bodies:
-            steps.append(Step(due, (*above, name), True))
+            steps.append(stack_tree.Step(due, (*above, name), True))
         elif one.nested is not None and one.type in files:
             _plan_removals(
                 hot.load(files[one.type]),
@@ -174,7 +122,7 @@ def _plan_removals(
 def advance(heat: Any, stack: Any) -> None:
     """Do the steps that are due and end the operation when none is left."""
     now = heat.clock()
-    waiting: list[Step] = []
+    waiting: list[stack_tree.Step] = []
     for step in stack.steps:
         path = f"{stack.name}/{'/'.join(step.path)}"
         hangs = any(fnmatch.fnmatchcase(path, p) for p in heat.hanging)
@@ -208,8 +156,10 @@ def advance(heat: Any, stack: Any) -> None:
 
 
 def _still_wanted(
-    stack: Any, waiting: list[Step], failed: list[Resource]
-) -> list[Step]:
+    stack: Any,
+    waiting: list[stack_tree.Step],
+    failed: list[stack_tree.Resource],
+) -> list[stack_tree.Step]:
     """Keep the ends of nested stacks: Heat starts nothing after a failure."""
     if not any(
         one.updated > stack.started for one in failed if one.nested is None
@@ -228,84 +178,10 @@ def _end(stack: Any, phase: str, reason: str) -> None:
     stack.reason, stack.steps = reason, []
 
 
-def context(heat: Any, stack: Any, level: Level) -> hot.Context:
-    """Return what expressions of a level are evaluated with."""
-    template = level.template if level.parent else stack.template
-    given = level.parameters if level.parent else stack.parameters
-    declared = template.get("parameters") or {}
-    values = {
-        name: hot.typed(given.get(name, body.get("default")), body["type"])
-        for name, body in declared.items()
-    }
-    values["OS::stack_name"] = stack.name
-    values["OS::stack_id"] = level.stack_id
-    values["OS::project_id"] = heat.project_id
-
-    def resource_id(name: str) -> Any:
-        one = level.resources.get(name)
-        return (one.physical_id or None) if one else None
-
-    def attribute(name: str, wanted: str) -> Any:
-        one = level.resources.get(name)
-        return _attribute(heat, stack, one, wanted) if one else None
-
-    return hot.Context(template, values, stack.files, resource_id, attribute)
-
-
-def _attribute(heat: Any, stack: Any, one: Resource, wanted: str) -> Any:
-    for (kind, name), value in heat.attributes.items():
-        if name == wanted and fnmatch.fnmatchcase(one.type, kind):
-            return value
-    if not one.physical_id:
-        return None
-    if one.nested is not None:
-        inner = context(heat, stack, one.nested)
-        if wanted == "outputs" or wanted not in (
-            one.nested.template.get("outputs") or {}
-        ):
-            outputs = one.nested.template.get("outputs") or {}
-            return {
-                k: inner.resolve(v.get("value")) for k, v in outputs.items()
-            }
-        body = one.nested.template["outputs"][wanted]
-        return inner.resolve(body.get("value"))
-    if one.type == HANDLE and wanted == "signal":
-        # JSON text, as measured on Heat 27.
-        signal = {
-            "alarm_url": f"http://heat/v1/{one.physical_id}/signal",
-            "auth_url": "http://keystone/v3",
-            "user_id": f"user-{one.physical_id}",
-            "password": f"secret-{one.physical_id}",
-            "project_id": "stack-project",
-            "domain_id": "stack-domain",
-            "region_name": "RegionOne",
-        }
-        return json.dumps(signal)
-    return _plain_attribute(heat, one, wanted)
-
-
-def _plain_attribute(heat: Any, one: Resource, wanted: str) -> Any:
-    server = heat.compute.by_id.get(one.physical_id)
-    address = server.address if server else _address(one.physical_id)
-    known: dict[str, Any] = {
-        "first_address": address,
-        "vip_address": address,
-        "floating_ip_address": "203.0.113." + address.rsplit(".", 1)[-1],
-        "fixed_ips": [{"ip_address": address, "subnet_id": "subnet"}],
-        "addresses": {"net": [{"addr": address}]},
-        "networks": {"net": [address]},
-        "name": server.name if server else one.properties.get("name"),
-    }
-    return known.get(wanted, f"{one.name}.{wanted}")
-
-
-def _address(physical_id: str) -> str:
-    number = uuid.UUID(physical_id).int
-    return f"10.1.{number % 250}.{number // 250 % 250 + 1}"
-
-
-def _find(stack: Any, path: tuple[str, ...]) -> tuple[Level, Resource] | None:
-    level: Level | None = stack.root
+def _find(
+    stack: Any, path: tuple[str, ...]
+) -> tuple[stack_tree.Level, stack_tree.Resource] | None:
+    level: stack_tree.Level | None = stack.root
     for name in path[:-1]:
         above = level.resources.get(name) if level else None
         level = above.nested if above else None
@@ -323,20 +199,22 @@ def _ordered_failure(heat: Any, path: str) -> str:
     return ""
 
 
-def _fail(one: Resource, path: tuple[str, ...], reason: str) -> None:
+def _fail(
+    one: stack_tree.Resource, path: tuple[str, ...], reason: str
+) -> None:
     one.phase = "FAILED"
     where = ".".join(f"resources.{name}" for name in path)
     one.reason = f"{where}: {reason}"
 
 
-def _build(heat: Any, stack: Any, step: Step, full: str) -> None:
+def _build(heat: Any, stack: Any, step: stack_tree.Step, full: str) -> None:
     found = _find(stack, step.path)
     if found is None:
         return
     level, one = found
     template = level.template if level.parent else stack.template
     body = _by_text(template.get("resources") or {}, one.name)
-    values = context(heat, stack, level)
+    values = stack_tree.context(heat, stack, level)
     if body is None or not values.enabled(body):
         level.resources.pop(one.name, None)
         return
@@ -359,7 +237,10 @@ def _by_text(bodies: Mapping[Any, Any], name: str) -> Any:
 
 
 def _open_nested(
-    nested: Level, stack: Any, one: Resource, wanted: dict[str, Any]
+    nested: stack_tree.Level,
+    stack: Any,
+    one: stack_tree.Resource,
+    wanted: dict[str, Any],
 ) -> None:
     one.action = "UPDATE" if one.physical_id else "CREATE"
     one.phase, one.reason = "IN_PROGRESS", ""
@@ -371,7 +252,7 @@ def _open_nested(
 
 def _build_plain(
     heat: Any,
-    one: Resource,
+    one: stack_tree.Resource,
     wanted: dict[str, Any],
     path: tuple[str, ...],
     full: str,
@@ -388,7 +269,7 @@ def _build_plain(
         one.properties = dict(wanted)
         _fail(one, path, reason)
         return
-    if one.type == SERVER:
+    if one.type == stack_tree.SERVER:
         _build_server(heat, one, wanted, new, path)
     elif new:
         one.physical_id = str(uuid.uuid4())
@@ -398,10 +279,12 @@ def _build_plain(
         heat.compute.by_id.pop(old, None)
 
 
-def _must_replace(heat: Any, one: Resource, wanted: dict[str, Any]) -> bool:
+def _must_replace(
+    heat: Any, one: stack_tree.Resource, wanted: dict[str, Any]
+) -> bool:
     if one.phase == "FAILED" and one.action == "CREATE":
         return True
-    if one.type != SERVER:
+    if one.type != stack_tree.SERVER:
         return False
     server = heat.compute.by_id.get(one.physical_id)
     if server is None or server.status == "ERROR":
@@ -410,7 +293,7 @@ def _must_replace(heat: Any, one: Resource, wanted: dict[str, Any]) -> bool:
         key
         for key in {*wanted, *one.properties}
         if wanted.get(key) != one.properties.get(key)
-    } - IN_PLACE[SERVER]
+    } - IN_PLACE[stack_tree.SERVER]
     for key, default in (
         ("image", "REBUILD"),
         ("flavor", "RESIZE"),
@@ -424,7 +307,7 @@ def _must_replace(heat: Any, one: Resource, wanted: dict[str, Any]) -> bool:
 
 def _build_server(
     heat: Any,
-    one: Resource,
+    one: stack_tree.Resource,
     wanted: dict[str, Any],
     new: bool,
     path: tuple[str, ...],

@@ -78,7 +78,10 @@ class CertificatesTest(testtools.TestCase):
     def test_rows_of_magnum(self):
         rows = []
         listing = mock.patch.object(
-            objects.X509KeyPair, "list", side_effect=lambda *a, **k: rows
+            objects.X509KeyPair,
+            "list",
+            autospec=True,
+            side_effect=lambda *a, **k: rows,
         )
 
         def create(row):
