@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """A create and a delete from the hook to the end, on the simulated cloud."""
 
+import copy
+import functools
+import json
 import random
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+import fixtures
 import testtools
 
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.model import problems
+from magnum_k8s_driver.render import cluster_stack
+from magnum_k8s_driver.render import worker_stack
 from tests.unit.converge import simulation
 
 COMPLETE = simulation.Outcome.COMPLETE
@@ -123,8 +130,60 @@ class TestCreate(testtools.TestCase):
         self.assertIn("quota exceeded", written.reason)
 
 
+_RSA_KEY = functools.cache(rsa.generate_private_key)
+_CLUSTER_TEMPLATE = functools.cache(cluster_stack.template)
+_WORKER_TEMPLATE = functools.cache(worker_stack.template)
+
+
+class Quick(fixtures.Fixture):
+    """Remember what is slow to compute and the same every time.
+
+    These tests run hundreds of clusters and look at what is made how often;
+    what is written in user data is tested elsewhere.
+    """
+
+    def _setUp(self):
+        for name, function in (
+            ("render.userdata.user_data", self._user_data),
+            ("render.cluster_stack.template", _CLUSTER_TEMPLATE),
+            ("render.worker_stack.template", _WORKER_TEMPLATE),
+            ("converge.secret.rsa.generate_private_key", _RSA_KEY),
+        ):
+            self.useFixture(
+                fixtures.MonkeyPatch(f"magnum_k8s_driver.{name}", function)
+            )
+
+    @staticmethod
+    def _user_data(spec, group, document):
+        return json.dumps(document)
+
+
+class Timeline:
+    """An undisturbed run, to be entered again at any of its calls."""
+
+    def __init__(self, sim):
+        self.first = len(sim.cloud.calls.log)
+        self._moments = []
+        while not self._moments or sim.written.outcome is IN_PROGRESS:
+            number = len(sim.cloud.calls.log)
+            self._moments.append((number, copy.deepcopy(sim)))
+            sim.converge()
+            sim.cloud.tick(simulation.TICK)
+        self.end = sim
+        self.calls = range(self.first, len(sim.cloud.calls.log))
+
+    def enter(self, number):
+        """Return the simulation as it was just before converge made a call."""
+        moments = [one for first, one in self._moments if first <= number]
+        return copy.deepcopy(moments[-1])
+
+
 class TestKilled(testtools.TestCase):
     """A conductor killed at any call: the next one ends it right."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(Quick())
 
     def assert_one_of_each(self, sim):
         inventory = sim.cloud.inventory()
@@ -141,9 +200,7 @@ class TestKilled(testtools.TestCase):
         choice = random.Random(seed)
         while kills:
             number = len(sim.cloud.calls.log) + choice.randrange(25)
-            sim.cloud.fail_call(
-                number, Killed(), after=choice.random() < 0.5
-            )
+            sim.cloud.fail_call(number, Killed(), after=choice.random() < 0.5)
             try:
                 for _tick in range(choice.randrange(1, 6)):
                     sim.converge()
@@ -158,39 +215,32 @@ class TestKilled(testtools.TestCase):
         sim.cloud.calls.stop_failing()
         return sim.run()
 
+    def run_killed_at(self, sim, number, after):
+        """Run to the end, killed once on the way."""
+        sim.cloud.fail_call(number, Killed(), after=after)
+        self.assertRaises(Killed, sim.run)
+        sim.cloud.lock.held.clear()
+        return sim.run()
+
     def test_create_at_every_call(self):
-        plain = simulation.Simulation()
-        plain.run()
-        calls = len(plain.cloud.calls.log)
-        self.assertGreater(calls, 30)
-        for number in range(calls):
-            sim = simulation.Simulation()
-            sim.cloud.fail_call(number, Killed(), after=number % 2 == 0)
-            try:
-                written = sim.run()
-            except Killed:
-                sim.cloud.lock.held.clear()
-                written = sim.run()
+        timeline = Timeline(simulation.Simulation())
+        self.assertGreater(len(timeline.calls), 30)
+        for number in timeline.calls:
+            sim = timeline.enter(number)
+            written = self.run_killed_at(sim, number, number % 2 == 0)
             self.assertEqual(COMPLETE, written.outcome, written.reason)
             self.assert_one_of_each(sim)
 
     def test_delete_at_every_call(self):
-        plain = simulation.Simulation()
-        plain.run()
-        first = len(plain.cloud.calls.log)
-        plain.delete()
-        plain.run()
-        self.assertEqual([], plain.cloud.inventory())
-        for number in range(first, len(plain.cloud.calls.log)):
-            sim = simulation.Simulation()
-            sim.run()
-            sim.delete()
-            sim.cloud.fail_call(number, Killed(), after=number % 2 == 0)
-            try:
-                written = sim.run()
-            except Killed:
-                sim.cloud.lock.held.clear()
-                written = sim.run()
+        sim = simulation.Simulation()
+        sim.run()
+        sim.delete()
+        timeline = Timeline(sim)
+        self.assertEqual([], timeline.end.cloud.inventory())
+        self.assertGreater(len(timeline.calls), 30)
+        for number in timeline.calls:
+            sim = timeline.enter(number)
+            written = self.run_killed_at(sim, number, number % 2 == 0)
             self.assertEqual(COMPLETE, written.outcome, written.reason)
             self.assertEqual([], sim.cloud.inventory())
 
@@ -206,15 +256,12 @@ class TestKilled(testtools.TestCase):
             self.assertEqual([], sim.cloud.inventory())
 
     def test_delete_overtakes_create_at_every_call(self):
-        plain = simulation.Simulation()
-        plain.run()
-        for number in range(0, len(plain.cloud.calls.log), 2):
-            sim = simulation.Simulation()
-            sim.cloud.fail_call(number, Killed())
-            try:
-                sim.run()
-            except Killed:
-                sim.cloud.lock.held.clear()
+        timeline = Timeline(simulation.Simulation())
+        for number in timeline.calls:
+            sim = timeline.enter(number)
+            sim.cloud.fail_call(number, Killed(), after=number % 2 == 0)
+            self.assertRaises(Killed, sim.run)
+            sim.cloud.lock.held.clear()
             sim.delete()
             written = sim.run()
             self.assertEqual(COMPLETE, written.outcome, written.reason)
