@@ -5,9 +5,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 shellcheck="${SHELLCHECK:-shellcheck}"
-if ! command -v "$shellcheck" >/dev/null; then
-    shellcheck=/opt/dev/venv/bin/shellcheck
-fi
 
 mapfile -t files < <(
     git ls-files --cached --others --exclude-standard \
