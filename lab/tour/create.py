@@ -64,7 +64,7 @@ def run(options: options_module.Options) -> int:
     code = _verdict(name, last, stopwatch)
     if options.delete:
         return _delete(watcher, name, options.timeout * 60) or code
-    print(_advice(name))
+    print(_advice(name, code == 0))
     return code
 
 
@@ -149,6 +149,7 @@ def _follow(
 
 
 def _await_health(watcher: watch.Watcher) -> None:
+    print("Waiting for Magnum's first look at the health.", flush=True)
     deadline = time.monotonic() + HEALTH_SECONDS
     while time.monotonic() < deadline:
         if watcher.cluster().get("health_status") in ("HEALTHY", "UNHEALTHY"):
@@ -208,21 +209,28 @@ def _delete(watcher: watch.Watcher, name: str, limit: float) -> int:
     return 0
 
 
-def _advice(name: str) -> str:
-    return f"""
-What to try next
-  . {os.environ["LAB_ROOT"]}/openrc
-  openstack coe cluster show {name}
-  openstack coe cluster config {name} --dir /tmp   # a kubeconfig
-  openstack coe ca show {name}
-  openstack server list; openstack stack list
-  openstack console log show SERVER      # what a node says of itself
-  openstack coe cluster delete {name}
-  lab/demo --masters 3 --load-balancer --workers 5
-  python3 -m lab logs magnum-conductor -f
-  python3 -m lab status; python3 -m lab down
-The nodes are hollow: they boot, report and join as real ones do, but run no
-containers, so kubectl finds no API. Resize and upgrade are not there yet."""
+def _advice(name: str, is_complete: bool) -> str:
+    root = os.environ["LAB_ROOT"]
+    lines = ["", "What to try next", f"  . {root}/openrc"]
+    if is_complete:
+        lines += [
+            f"  mkdir {name}",
+            f"  openstack coe cluster config {name} --dir {name}",
+            f"  kubectl --kubeconfig {name}/config get nodes",
+            f"  openstack coe ca show {name}",
+            "  openstack stack list; openstack server list",
+        ]
+    lines += [
+        "  openstack console log show SERVER     # what a node says of itself",
+        "  python3 -m lab logs magnum-conductor -f",
+        f"  openstack coe cluster delete {name}",
+        "  lab/demo --masters 3 --load-balancer --workers 5 --delete",
+        "  python3 -m lab status; python3 -m lab down",
+        "The nodes are hollow: they boot, report and join as real ones do, "
+        "but run no",
+        "containers. Resize, upgrade and node groups are not there yet.",
+    ]
+    return "\n".join(lines)
 
 
 def main(words: list[str]) -> int:
