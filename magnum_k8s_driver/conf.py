@@ -122,6 +122,13 @@ OPERATION = [
         help="Minutes a delete may take before it counts as failed.",
     ),
     cfg.IntOpt(
+        "drain_timeout",
+        default=600,
+        min=0,
+        help="Seconds a node may take to get rid of its pods before it is "
+        "removed all the same.",
+    ),
+    cfg.IntOpt(
         "api_timeout",
         default=5,
         min=1,

@@ -16,9 +16,12 @@ from magnum.drivers.common import driver
 from oslo_log import log as logging
 
 from magnum_k8s_driver import compat
+from magnum_k8s_driver import intake
 from magnum_k8s_driver import monitor
 from magnum_k8s_driver import records
 from magnum_k8s_driver import session
+from magnum_k8s_driver.model import record
+from magnum_k8s_driver.model import spec
 
 LOG = logging.getLogger(__name__)
 
@@ -109,8 +112,9 @@ class Driver(driver.Driver):
         scale_manager: Any = None,
         rollback: bool = False,
     ) -> None:
-        """Refuse to change the number of workers by PATCH."""
-        raise _unsupported("Changing the number of workers")
+        """Bring the default workers to the number Magnum has just saved."""
+        records.mark_updating(cluster)
+        session.begin_update(context, cluster)
 
     def resize_cluster(
         self,
@@ -121,8 +125,20 @@ class Driver(driver.Driver):
         nodes_to_remove: list[str],
         nodegroup: Any = None,
     ) -> None:
-        """Refuse to resize a node group."""
-        raise _unsupported("Resizing a node group")
+        """Bring a group to the number Magnum has just saved.
+
+        The nodes named go first, whatever the number: the autoscaler names
+        those it has emptied, an operator those that are broken. The same
+        number replaces what is lost and goes on after a failure.
+        """
+        group = nodegroup or cluster.default_ng_worker
+        if intake.role(group) is spec.Role.CONTROL_PLANE:
+            raise _unsupported("Resizing the control plane")
+        records.mark_updating(cluster)
+        removal = record.Removal(
+            group_uuid=group.uuid, nodes=tuple(nodes_to_remove or ())
+        )
+        session.begin_update(context, cluster, removal)
 
     def upgrade_cluster(
         self,
@@ -140,20 +156,36 @@ class Driver(driver.Driver):
     def create_nodegroup(
         self, context: Any, cluster: Any, nodegroup: Any
     ) -> None:
-        """Refuse to add a node group."""
-        raise _unsupported("Adding a node group")
+        """Begin to make a node group; its row is saved already."""
+        session.begin_update(context, cluster)
 
     def update_nodegroup(
         self, context: Any, cluster: Any, nodegroup: Any
     ) -> None:
-        """Refuse to change a node group."""
-        raise _unsupported("Changing a node group")
+        """Note the bounds of a node group; the autoscaler reads them.
+
+        Magnum has set the new values on the object and not saved them.
+        """
+        refused = {"node_labels", "node_taints"} & set(
+            nodegroup.obj_what_changed()
+        )
+        if refused:
+            raise _unsupported(
+                "Changing labels or taints of a running node group"
+            )
+        records.mark_updating(cluster, nodegroup)
+        session.begin_update(context, cluster)
 
     def delete_nodegroup(
         self, context: Any, cluster: Any, nodegroup: Any
     ) -> None:
-        """Refuse to delete a node group."""
-        raise _unsupported("Deleting a node group")
+        """Begin to delete a node group.
+
+        Magnum has set its status on the object and not saved it; its row is
+        destroyed by the status job when nothing of it is left.
+        """
+        records.mark_updating(cluster, nodegroup)
+        session.begin_update(context, cluster)
 
     def create_federation(self, context: Any, federation: Any) -> None:
         """Refuse: Magnum itself has no federations."""

@@ -62,6 +62,21 @@ def read(cluster: Any, node_groups: Iterable[Any]) -> record.ClusterRecord:
     )
 
 
+def mark_updating(cluster: Any, *node_groups: Any) -> None:
+    """Save the intent to change a cluster before anything is changed.
+
+    Magnum does so only after the hook: a conductor that dies in between
+    would leave a change that no status job ever looks at.
+    """
+    for row in node_groups:
+        if row.obj_what_changed():
+            row.save()
+    _assign(cluster, "status", _Status.UPDATE_IN_PROGRESS)
+    _assign(cluster, "status_reason", None)
+    if cluster.obj_what_changed():
+        cluster.save()
+
+
 def mark_deleting(cluster: Any, node_groups: Iterable[Any]) -> None:
     """Save the intent to delete where no other call overwrites it.
 
@@ -140,12 +155,14 @@ def restore_certificates(context: Any, cluster: Any) -> None:
 def _apply_group(
     row: Any, group: record.GroupReport, report: record.ClusterReport
 ) -> None:
-    failed_delete = group.outcome is record.Outcome.FAILED
-    if report.intent is record.Intent.DELETE and not failed_delete:
-        # Its last change is when the delete began; see GroupRecord.changed.
+    if group.intent is record.Intent.DELETE:
+        _apply_deleted_group(row, group, report)
         return
-    if report.intent is not record.Intent.NOTHING:
-        _assign(row, "status", _status(report.intent, group.outcome))
+    # Saving a row moves its last change, from which deadlines are counted:
+    # reasons, which may change with every look, wait for the outcome.
+    is_final = group.outcome is not record.Outcome.IN_PROGRESS
+    if group.intent is not record.Intent.NOTHING and is_final:
+        _assign(row, "status", _status(group.intent, group.outcome))
         _assign(row, "status_reason", group.reason[:_REASON_LIMIT] or None)
     if group.stack_id:
         _assign(row, "stack_id", group.stack_id)
@@ -155,6 +172,22 @@ def _apply_group(
         _assign(row, "node_addresses", list(group.node_addresses))
     if row.obj_what_changed():
         row.save()
+
+
+def _apply_deleted_group(
+    row: Any, group: record.GroupReport, report: record.ClusterReport
+) -> None:
+    if group.outcome is record.Outcome.FAILED:
+        _assign(row, "status", _status(group.intent, group.outcome))
+        _assign(row, "status_reason", group.reason[:_REASON_LIMIT] or None)
+        row.save()
+    elif (
+        group.outcome is record.Outcome.COMPLETE
+        and report.intent is not record.Intent.DELETE
+        and not row.is_default
+    ):
+        # The rows of a deleted cluster are Magnum's to destroy.
+        row.destroy()
 
 
 def _assign(row: Any, field: str, value: Any) -> None:
@@ -181,6 +214,7 @@ def _group(cluster: Any, row: Any) -> record.GroupRecord:
         name=row.name,
         role=role,
         is_default=bool(row.is_default),
+        intent=_INTENTS.get(row.status, record.Intent.NOTHING),
         node_count=row.node_count,
         stack_id=None if copied else row.stack_id or None,
         changed=_seconds(row.updated_at or row.created_at),

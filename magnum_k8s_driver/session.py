@@ -32,6 +32,7 @@ from magnum_k8s_driver import records
 from magnum_k8s_driver.converge import act
 from magnum_k8s_driver.converge import converge
 from magnum_k8s_driver.converge import health
+from magnum_k8s_driver.converge import plan
 from magnum_k8s_driver.converge import report
 from magnum_k8s_driver.model import fields
 from magnum_k8s_driver.model import inputs as inputs_module
@@ -47,6 +48,10 @@ from magnum_k8s_driver.render import releases
 LOG = logging.getLogger(__name__)
 CONF = magnum.conf.CONF
 
+_NOT_NOW = (
+    "The cluster could not be resized at this moment because its stacks are "
+    "being worked on or could not be read. Resize it again."
+)
 _HOOK_WAIT = 30.0
 """Seconds a hook waits for the status job to let go of the cluster."""
 
@@ -80,6 +85,25 @@ def begin(context: Any, cluster: Any) -> None:
     del context
     conf.register(CONF)
     _converge(_Records(cluster), None, wait=_HOOK_WAIT)
+
+
+def begin_update(
+    context: Any, cluster: Any, removal: record_module.Removal | None = None
+) -> None:
+    """Begin a change of the workers.
+
+    :param removal: nodes that shall go, for a resize.
+    :raises magnum.common.exception.InvalidParameterValue: it cannot be done.
+    """
+    del context
+    conf.register(CONF)
+    record = _Records(cluster)
+    written = _converge(record, None, wait=_HOOK_WAIT, removal=removal)
+    if written is None and removal is not None:
+        # Nobody remembers which nodes were named after this call.
+        raise magnum_exception.InvalidParameterValue(err=_NOT_NOW)
+    if written and written.outcome is record_module.Outcome.FAILED:
+        raise magnum_exception.InvalidParameterValue(err=written.reason)
 
 
 def proceed(context: Any, cluster: Any) -> None:
@@ -141,6 +165,7 @@ class _Records:
         failed = record_module.Outcome.FAILED
         groups = {
             group.uuid: record_module.GroupReport(
+                intent=record.intent,
                 outcome=failed,
                 reason=reason,
                 stack_id=None,
@@ -173,15 +198,24 @@ class _Records:
         records.save_stack_id(self.cluster, stack_id)
 
 
-def _converge(record: _Records, spec: Any, *, wait: float) -> None:
+def _converge(
+    record: _Records,
+    spec: Any,
+    *,
+    wait: float,
+    removal: record_module.Removal | None = None,
+) -> record_module.ClusterReport | None:
+    """Converge once and write the report; None when nothing could be done."""
     uuid = record.cluster.uuid
     try:
         with _lock().hold(f"magnum-k8s-{uuid}", wait_seconds=wait):
             record.cluster.refresh()
             with _open(record) as cloud:
                 around = _surroundings(record, cloud, spec)
+                around = dataclasses.replace(around, removal=removal)
                 written = converge.converge(around)
             record.apply(written)
+            return written
     except exceptions.LockBusy:
         LOG.debug("Cluster %s: another thread works on it", uuid)
     except magnum_exception.ClusterNotFound:
@@ -190,6 +224,7 @@ def _converge(record: _Records, spec: Any, *, wait: float) -> None:
         # The world could not be observed; the next call looks again.
         LOG.warning("Cluster %s: %s", uuid, exc)
         record.complain(str(exc))
+    return None
 
 
 def _surroundings(
@@ -210,6 +245,7 @@ def _surroundings(
             delete=options.delete_timeout * 60.0,
             update=options.update_timeout * 60.0,
         ),
+        limits=plan.Limits(drain_timeout=options.drain_timeout),
         clock=time.time,
         read_record=record.read,
         load_spec=load,

@@ -168,17 +168,10 @@ def _(action: actions.CreateControlPlane, scene: Scene) -> None:
 @_perform.register
 def _(action: actions.CreateWorkerStack, scene: Scene) -> None:
     spec = scene.load_spec()
-    group = next(one for one in spec.workers if one.uuid == action.group_uuid)
+    group = _current(scene, spec, action.group_uuid)
     cluster = scene.cluster
     operation = _create_operation(scene)
-    text = user_data.worker(
-        scene.cloud,
-        spec,
-        group,
-        _orders(scene, operation.id),
-        scene.observed.now,
-    )
-    config_id = _store(scene, group.name, operation.id, text)
+    config_id = _worker_config(scene, spec, group, operation.id)
     empty = members_module.Members()
     new = [
         _member(group, name, config_id, operation.id)
@@ -201,6 +194,80 @@ def _(action: actions.CreateWorkerStack, scene: Scene) -> None:
         timeout_minutes=scene.record.create_timeout_minutes,
     )
     _create_stack(scene.cloud.heat, request)
+
+
+@_perform.register
+def _(action: actions.ChangeMembers, scene: Scene) -> None:
+    spec = scene.load_spec()
+    group = _current(scene, spec, action.group_uuid)
+    stack = scene.observed.workers[action.group_uuid]
+    operation = stack.state.operation
+    if operation is None or action.drain or action.add:
+        operation = state_module.Operation(
+            id=f"resize-{stack.state.generation + 1}",
+            kind="resize",
+            started=scene.observed.now,
+        )
+    kept = stack.state.members.without(*action.remove)
+    kept = kept.marked(
+        members_module.MemberState.DRAINING, operation.id, *action.drain
+    )
+    if action.add:
+        config_id = _worker_config(scene, spec, group, operation.id)
+        new = [
+            _member(group, name, config_id, operation.id)
+            for name in kept.next_names(action.add)
+        ]
+        kept = kept.with_new(*new)
+    timeout = scene.settings.update_timeout_minutes
+    update = worker_stack.update(
+        spec,
+        group,
+        stack.state.advanced(members=kept, operation=operation),
+        timeout_minutes=timeout,
+    )
+    _update_stack(scene.cloud.heat, stack.stack.id, update, action.generation)
+
+
+def _current(
+    scene: Scene, spec: spec_module.ClusterSpec, group_uuid: str
+) -> spec_module.NodeGroupSpec:
+    """Return a worker group with the version it runs now.
+
+    The version of a request that names none is the newest the driver knows,
+    which may have become newer than the cluster's control plane.
+    """
+    group = next(one for one in spec.workers if one.uuid == group_uuid)
+    observed = scene.observed
+    if observed.record.intent is record_module.Intent.CREATE:
+        return group
+    row = next(
+        one for one in observed.record.workers if one.uuid == group_uuid
+    )
+    running = (
+        observed.members_of(row).all
+        or observed.members_of(observed.record.control_plane).all
+    )
+    return dataclasses.replace(
+        group, kubernetes_version=running[-1].kubernetes_version
+    )
+
+
+def _worker_config(
+    scene: Scene,
+    spec: spec_module.ClusterSpec,
+    group: spec_module.NodeGroupSpec,
+    operation: str,
+) -> str:
+    """Store the user data that new workers of a group share."""
+    text = user_data.worker(
+        scene.cloud,
+        spec,
+        group,
+        _orders(scene, operation),
+        scene.observed.now,
+    )
+    return _store(scene, group.name, operation, text)
 
 
 @_perform.register
@@ -266,8 +333,10 @@ def project_lock(
 
 
 def _create_operation(scene: Scene) -> state_module.Operation:
+    creating = scene.record.intent is record_module.Intent.CREATE
+    started = scene.record.created if creating else scene.observed.now
     return state_module.Operation(
-        id="create-1", kind="create", started=scene.record.created
+        id="create-1", kind="create", started=started
     )
 
 

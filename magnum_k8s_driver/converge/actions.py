@@ -37,6 +37,18 @@ class CreateWorkerStack:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ChangeMembers:
+    """Let members of a worker group come, drain and go, in one update."""
+
+    group_uuid: str
+    generation: int
+    """Generation of the group's stack the plan was made from."""
+    drain: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    add: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RecordInitialised:
     """Remember for ever that ``kubeadm init`` succeeded."""
 
@@ -79,6 +91,7 @@ Action = (
     | CreateClusterStack
     | CreateControlPlane
     | CreateWorkerStack
+    | ChangeMembers
     | RecordInitialised
     | DropUserData
     | DisableIdentity

@@ -38,6 +38,7 @@ class Surroundings:
     cloud: cloud_module.Cloud
     settings: act.Settings
     deadlines: report.Deadlines
+    limits: plan.Limits
     clock: Callable[[], float]
     """Seconds since the epoch."""
     read_record: Callable[[], record_module.ClusterRecord]
@@ -49,6 +50,8 @@ class Surroundings:
     """Saves the cluster's stack id in Magnum at once."""
     lock: lock_port.LockPort
     """For what clusters of one project share; the cluster's own is held."""
+    removal: record_module.Removal | None = None
+    """What a resize call names, while its hook runs."""
     is_last_in_project: Callable[[], bool]
     """Tells whether no other cluster of ours is in the project."""
 
@@ -64,7 +67,7 @@ def converge(around: Surroundings) -> record_module.ClusterReport:
     done: tuple[actions.Action, ...] = ()
     for _round in range(_MAX_ROUNDS):
         observed = look(around)
-        todo = plan.plan(observed)
+        todo = plan.plan(observed, around.limits)
         if not todo or todo == done:
             # Done already and not visible yet: look again at the next call.
             break
@@ -108,6 +111,11 @@ def _perform(
         return None
     except (exceptions.CloudConflict, exceptions.CloudUnavailable) as exc:
         LOG.warning("Cluster %s: %s", uuid, exc)
+        if around.removal is not None:
+            # Nobody remembers which nodes were named after this call.
+            return report.Trouble(
+                sentence=f"{exc} Resize it again.", permanent=True
+            )
         return report.Trouble(sentence=f"{exc} Trying again.")
     except exceptions.K8sDriverError as exc:
         LOG.error("Cluster %s: %s", uuid, exc)
@@ -136,4 +144,5 @@ def look(around: Surroundings) -> observed_module.Observed:
         around.read_record(),
         now=around.clock(),
         read_board_key=read_board_key,
+        removal=around.removal,
     )

@@ -17,6 +17,7 @@ def observe(
     *,
     now: float,
     read_board_key: Callable[[str], bytes],
+    removal: record_module.Removal | None = None,
 ) -> observed_module.Observed:
     """Read stacks, servers and boards of a cluster.
 
@@ -26,6 +27,7 @@ def observe(
 
     :param read_board_key: returns the key that verifies what nodes write,
         given the reference of the cluster secret.
+    :param removal: what the resize call of this moment names.
     :raises CloudError: a service did not answer as it should.
     """
     deleting = record.intent is record_module.Intent.DELETE
@@ -48,6 +50,7 @@ def observe(
         workers=workers,
         servers={server.name: server for server in servers},
         user_data=cloud.heat.configs(prefix),
+        removal=removal,
         load_balancers=(
             cloud.leftovers.load_balancers(record.uuid) if deleting else ()
         ),

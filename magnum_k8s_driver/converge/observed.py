@@ -51,6 +51,9 @@ class Observed:
     """By name, which is the Node's name."""
     user_data: Mapping[str, str]
     """Software configs of this cluster that still exist, id to name."""
+    removal: record_module.Removal | None = None
+    """What a resize call names; only known while its hook runs. It is also
+    the sign that the user asked to go on after a failure."""
     load_balancers: tuple[leftovers_port.Leftover, ...] = ()
     """Made by Kubernetes; looked up when deleting."""
     leftovers: tuple[leftovers_port.Leftover, ...] = ()

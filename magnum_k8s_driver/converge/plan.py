@@ -7,16 +7,29 @@ or nothing left to do. Whether the operation is finished, and what to tell
 its user, is the business of ``report``.
 """
 
+import dataclasses
+
 from magnum_k8s_driver.converge import actions
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import readiness
+from magnum_k8s_driver.converge import resize
 from magnum_k8s_driver.model import record
 from magnum_k8s_driver.ports import heat
 
 _ACTIVE = "ACTIVE"
 
 
-def plan(observed: observed_module.Observed) -> tuple[actions.Action, ...]:
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """Operator's choices that plans depend on."""
+
+    drain_timeout: float = 600.0
+    """Seconds after which a member goes although pods are left on it."""
+
+
+def plan(
+    observed: observed_module.Observed, limits: Limits
+) -> tuple[actions.Action, ...]:
     """Return the next actions towards what Magnum's records ask for."""
     intent = observed.record.intent
     if intent is record.Intent.DELETE:
@@ -24,7 +37,7 @@ def plan(observed: observed_module.Observed) -> tuple[actions.Action, ...]:
     if intent is record.Intent.CREATE:
         return _create(observed)
     if intent is record.Intent.UPDATE:
-        return _housekeeping(observed)
+        return _update(observed, limits)
     return ()
 
 
@@ -51,6 +64,45 @@ def _create(
         if group.uuid not in observed.workers
     ]
     return (*found, *_housekeeping(observed))
+
+
+def _update(
+    observed: observed_module.Observed, limits: Limits
+) -> tuple[actions.Action, ...]:
+    cluster = observed.cluster
+    if cluster is None:
+        return ()
+    found: list[actions.Action] = []
+    for group in observed.record.workers:
+        stack = observed.workers.get(group.uuid)
+        if group.intent is record.Intent.DELETE:
+            if stack is not None and not _deleting(stack.stack):
+                found.append(actions.DeleteStack(stack_id=stack.stack.id))
+        elif stack is None:
+            if not _busy(cluster.stack):
+                found.append(actions.CreateWorkerStack(group_uuid=group.uuid))
+        else:
+            found += _resize(observed, group, limits)
+    return (*found, *_housekeeping(observed))
+
+
+def _resize(
+    observed: observed_module.Observed,
+    group: record.GroupRecord,
+    limits: Limits,
+) -> list[actions.Action]:
+    change = resize.change(observed, group, limits.drain_timeout)
+    if not change:
+        return []
+    return [
+        actions.ChangeMembers(
+            group_uuid=group.uuid,
+            generation=observed.workers[group.uuid].state.generation,
+            drain=change.drain,
+            remove=change.remove,
+            add=change.add,
+        )
+    ]
 
 
 def _housekeeping(

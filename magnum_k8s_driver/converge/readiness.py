@@ -38,6 +38,8 @@ class NodeView:
     """Phase of the node program, empty while unknown."""
     version: str = ""
     error: board.NodeError | None = None
+    draining: bool = False
+    """It shall go as soon as its pods have left."""
 
 
 def nodes(
@@ -45,7 +47,10 @@ def nodes(
 ) -> tuple[NodeView, ...]:
     """Return every ordered member of a group, in order."""
     return tuple(
-        _node(observed, group, member)
+        dataclasses.replace(
+            _node(observed, group, member),
+            draining=member.state is members.MemberState.DRAINING,
+        )
         for member in observed.members_of(group).all
     )
 
@@ -66,16 +71,31 @@ def is_complete(observed: observed_module.Observed) -> bool:
     cluster = observed.cluster
     if cluster is None or not cluster.state.initialised:
         return False
-    stacks = [cluster.stack, *(one.stack for one in observed.workers.values())]
-    if any(one.phase is not heat.StackPhase.COMPLETE for one in stacks):
+    if cluster.stack.phase is not heat.StackPhase.COMPLETE:
         return False
     for group in observed.record.groups:
-        members_of_group = nodes(observed, group)
-        if len(members_of_group) != group.node_count:
-            return False
-        if any(one.stage is not Stage.READY for one in members_of_group):
+        if not is_group_complete(observed, group):
             return False
     return not waiting_addons(observed)
+
+
+def is_group_complete(
+    observed: observed_module.Observed, group: record.GroupRecord
+) -> bool:
+    """Tell whether a group is as its row asks: the right size, or gone."""
+    stack = observed.workers.get(group.uuid)
+    if group.intent is record.Intent.DELETE:
+        return stack is None
+    if stack and stack.stack.phase is not heat.StackPhase.COMPLETE:
+        return False
+    if group.role is spec.Role.WORKER and stack is None:
+        return False
+    ordered = observed.members_of(group).all
+    return (
+        len(ordered) == group.node_count
+        and all(one.state is members.MemberState.ACTIVE for one in ordered)
+        and all(one.stage is Stage.READY for one in nodes(observed, group))
+    )
 
 
 def waiting_addons(observed: observed_module.Observed) -> tuple[str, ...]:
@@ -99,13 +119,8 @@ def problems(observed: observed_module.Observed) -> tuple[str, ...]:
     found += _stack_problems(cluster.stack, cluster.failures)
     for one in observed.workers.values():
         found += _stack_problems(one.stack, one.failures)
-    for server in observed.servers.values():
-        if server.status == "ERROR":
-            fault = server.fault or "no fault was given"
-            found.append(
-                f"Nova put server {server.name} into ERROR: "
-                f"{fault.rstrip('.')}."
-            )
+    for group in observed.record.kept_groups:
+        found += _server_problems(observed, group)
     for node in nodes(observed, observed.record.control_plane):
         if node.stage is Stage.FAILED and node.error is not None:
             found.append(node_sentence(node))
@@ -124,6 +139,25 @@ def node_sentence(node: NodeView) -> str:
     hint = f" {error.hint.rstrip('.')}." if error.hint else ""
     message = error.message.rstrip(".")
     return f"Node {node.name} failed{phase}: {message}.{hint}"
+
+
+def _server_problems(
+    observed: observed_module.Observed, group: record.GroupRecord
+) -> list[str]:
+    """Return what Nova says of servers nothing will replace by itself."""
+    stack = observed.workers.get(group.uuid, observed.cluster)
+    creating = observed.record.intent is record.Intent.CREATE
+    failed = stack and stack.stack.phase is heat.StackPhase.FAILED
+    if not (creating or failed):
+        return []
+    found = []
+    for member in observed.members_of(group).all:
+        name = observed.record.node_name(group, member.name)
+        server = observed.servers.get(name)
+        if server is not None and server.status == "ERROR":
+            fault = server.fault.rstrip(".") or "no fault was given"
+            found.append(f"Nova put server {name} into ERROR: {fault}.")
+    return found
 
 
 def _stack_problems(
@@ -196,6 +230,7 @@ def _running(
             stage=Stage.READY,
             phase=known.phase,
             version=known.version,
+            error=known.error,
         )
     distress = _distress(observed, name)
     if known is not None:

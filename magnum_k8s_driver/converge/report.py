@@ -10,6 +10,7 @@ import dataclasses
 
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import readiness
+from magnum_k8s_driver.converge import resize
 from magnum_k8s_driver.model import record
 from magnum_k8s_driver.ports import heat
 
@@ -80,13 +81,16 @@ def progress(observed: observed_module.Observed) -> str:
     if not cluster.state.stack.members.all:
         return "building network and API endpoint"
     parts = []
-    for group in observed.record.groups:
+    for group in observed.record.kept_groups:
         title = (
             "control plane"
             if group == observed.record.control_plane
             else _title(group)
         )
         parts.append(f"{title} {_group_progress(observed, group)}")
+    unknown = resize.unknown_nodes(observed)
+    if unknown:
+        parts.append(f"ignoring unknown nodes {', '.join(unknown)}")
     addons = readiness.waiting_addons(observed)
     if addons:
         parts.append(f"waiting for add-ons {', '.join(addons)}")
@@ -177,6 +181,7 @@ def _group(
     stack_id = _group_stack_id(observed, group)
     if observed.record.intent is record.Intent.DELETE:
         return record.GroupReport(
+            intent=record.Intent.DELETE,
             outcome=cluster_outcome,
             reason=cluster_reason
             if cluster_outcome is record.Outcome.FAILED
@@ -185,10 +190,19 @@ def _group(
             version="",
             node_addresses=(),
         )
+    if group.intent is record.Intent.DELETE:
+        gone = group.uuid not in observed.workers
+        return record.GroupReport(
+            intent=group.intent,
+            outcome=record.Outcome.COMPLETE if gone else cluster_outcome,
+            reason="",
+            stack_id=stack_id,
+            version="",
+            node_addresses=(),
+        )
     views = readiness.nodes(observed, group)
-    ready = [one for one in views if one.stage is readiness.Stage.READY]
     outcome = cluster_outcome
-    if len(ready) == group.node_count and len(views) == group.node_count:
+    if readiness.is_group_complete(observed, group):
         outcome = record.Outcome.COMPLETE
     failing = [
         readiness.node_sentence(one) for one in views if one.error is not None
@@ -197,6 +211,7 @@ def _group(
     if outcome is record.Outcome.FAILED and not reason:
         reason = _capitalised(_group_progress(observed, group))
     return record.GroupReport(
+        intent=group.intent,
         outcome=outcome,
         reason=reason,
         stack_id=stack_id,
@@ -220,9 +235,16 @@ def _group_progress(
     observed: observed_module.Observed, group: record.GroupRecord
 ) -> str:
     views = readiness.nodes(observed, group)
-    ready = sum(one.stage is readiness.Stage.READY for one in views)
+    ready = sum(
+        one.stage is readiness.Stage.READY and not one.draining
+        for one in views
+    )
     count = f"{ready}/{group.node_count} ready"
-    waiting = [one for one in views if one.stage is not readiness.Stage.READY]
+    waiting = [
+        one
+        for one in views
+        if one.draining or one.stage is not readiness.Stage.READY
+    ]
     if not waiting:
         return count
     prefix = f"{observed.record.prefix}-"
@@ -238,6 +260,8 @@ def _stage(node: readiness.NodeView) -> str:
     if node.error is not None:
         phase = f"{node.error.phase}: " if node.error.phase else ""
         return f"{phase}{node.error.message}"
+    if node.draining:
+        return "draining"
     if node.stage is readiness.Stage.ORDERED:
         return "waiting for Heat"
     if node.stage is readiness.Stage.BUILDING:
@@ -256,11 +280,17 @@ def _unfinished(observed: observed_module.Observed) -> str:
 
 
 def _since_update(observed: observed_module.Observed) -> float:
-    """Return seconds since the newest operation began, 0 without one."""
+    """Return seconds since the newest operation began."""
     states = [one.state for one in observed.workers.values()]
     if observed.cluster is not None:
         states.append(observed.cluster.state.stack)
     started = [one.operation.started for one in states if one.operation]
+    # Rows that are being worked on were last saved when that began.
+    started += [
+        group.changed
+        for group in observed.record.groups
+        if group.intent is not record.Intent.NOTHING
+    ]
     return observed.now - max(started, default=observed.now)
 
 

@@ -67,6 +67,20 @@ class Members:
         kept = tuple(one for one in self.all if one.name not in names)
         return Members(next_index=self.next_index, all=kept)
 
+    def marked(
+        self, state: MemberState, operation: str, *names: str
+    ) -> "Members":
+        """Return the list with the state of some members changed."""
+        return Members(
+            next_index=self.next_index,
+            all=tuple(
+                dataclasses.replace(one, state=state, operation=operation)
+                if one.name in names
+                else one
+                for one in self.all
+            ),
+        )
+
     @property
     def names(self) -> tuple[str, ...]:
         """Names of all members."""

@@ -38,6 +38,9 @@ class GroupRecord:
     name: str
     role: spec_module.Role
     is_default: bool
+    intent: Intent
+    """What this group's own row asks for: it may be made or deleted while
+    the cluster as a whole is updated."""
     node_count: int
     stack_id: str | None
     """None as well while Magnum's copy of the cluster's stack id stands
@@ -66,6 +69,13 @@ class ClusterRecord:
     def prefix(self) -> str:
         """Return the name of the cluster stack, prefix of all other names."""
         return names.cluster_prefix(self.name, self.uuid)
+
+    @property
+    def kept_groups(self) -> tuple[GroupRecord, ...]:
+        """Return the groups that shall stay."""
+        return tuple(
+            one for one in self.groups if one.intent is not Intent.DELETE
+        )
 
     @property
     def control_plane(self) -> GroupRecord:
@@ -98,9 +108,18 @@ class ClusterRecord:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Removal:
+    """Nodes that a resize names: by server id or member name."""
+
+    group_uuid: str
+    nodes: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class GroupReport:
     """What to write on a node group."""
 
+    intent: Intent
     outcome: Outcome
     reason: str
     stack_id: str | None

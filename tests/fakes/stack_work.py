@@ -225,10 +225,20 @@ def _build(heat: Any, stack: Any, step: stack_tree.Step, full: str) -> None:
     elif step.opening:
         _open_nested(one.nested, stack, one, wanted)
     else:
-        bad = [r for r in one.nested.walk() if r.phase == "FAILED"]
+        bad = _failed_and_wanted(one.nested)
         one.phase = "FAILED" if bad else "COMPLETE"
         one.reason = bad[-1].reason if bad else "state changed"
         one.updated = heat.clock()
+
+
+def _failed_and_wanted(nested: Level) -> list[Resource]:
+    """Return failed resources, without those that are about to go."""
+    bodies = nested.template.get("resources") or {}
+    return [
+        one
+        for one in nested.walk()
+        if one.phase == "FAILED" and _by_text(bodies, one.name) is not None
+    ]
 
 
 def _by_text(bodies: Mapping[Any, Any], name: str) -> Any:

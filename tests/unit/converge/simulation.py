@@ -5,6 +5,7 @@ import dataclasses
 
 from magnum_k8s_driver.converge import act
 from magnum_k8s_driver.converge import converge
+from magnum_k8s_driver.converge import plan
 from magnum_k8s_driver.converge import report
 from magnum_k8s_driver.model import record as record_module
 from magnum_k8s_driver.model import spec as spec_module
@@ -23,10 +24,9 @@ class Simulation:
 
     def __init__(self, cloud=None, **changes):
         self.cloud = cloud or fakes.FakeCloud()
-        self.spec = samples.spec(
-            project_id=self.cloud.project_id, **changes
-        )
+        self.spec = samples.spec(project_id=self.cloud.project_id, **changes)
         self.intent = record_module.Intent.CREATE
+        self.group_intents = {}
         self.prepared = True
         self.stack_id = None
         self.created = self.cloud.now
@@ -43,6 +43,7 @@ class Simulation:
                 name=group.name,
                 role=group.role,
                 is_default=group.name.startswith("default-"),
+                intent=self.group_intents.get(group.uuid, self.intent),
                 node_count=group.count,
                 stack_id=self._group_stack_id(group.uuid),
                 changed=self.changed,
@@ -61,7 +62,7 @@ class Simulation:
             groups=groups,
         )
 
-    def converge(self):
+    def converge(self, removal=None):
         """Call converge once and write the report as Magnum would."""
         around = converge.Surroundings(
             cloud=self.cloud,
@@ -71,6 +72,8 @@ class Simulation:
                 update_timeout_minutes=60,
             ),
             deadlines=report.Deadlines(),
+            limits=plan.Limits(),
+            removal=removal,
             clock=self.cloud.clock,
             read_record=self.record,
             load_spec=self._load_spec,
@@ -92,6 +95,36 @@ class Simulation:
                 return written
             self.cloud.tick(TICK)
         raise AssertionError(f"never ended: {self.history[-3:]}")
+
+    def resize(self, count, *nodes, group=None):
+        """Do what Magnum's resize hook does."""
+        group = group or self.spec.workers[0].uuid
+        self.with_workers(group, count)
+        self.intent = record_module.Intent.UPDATE
+        self.changed = self.cloud.now
+        return self.converge(
+            record_module.Removal(group_uuid=group, nodes=nodes)
+        )
+
+    def with_workers(self, group_uuid, count):
+        """Change the number of nodes of a group as Magnum's row has it."""
+        self.spec = dataclasses.replace(
+            self.spec,
+            workers=tuple(
+                dataclasses.replace(one, count=count)
+                if one.uuid == group_uuid
+                else one
+                for one in self.spec.workers
+            ),
+        )
+
+    def servers(self):
+        """Return the short names of all servers with their ids."""
+        prefix = f"{self.record().prefix}-"
+        return {
+            one.name.removeprefix(prefix): one.id
+            for one in self.cloud.compute.by_id.values()
+        }
 
     def delete(self):
         """Record that the cluster shall go."""
@@ -130,3 +163,27 @@ class Simulation:
 
 Outcome = record_module.Outcome
 Role = spec_module.Role
+
+
+def with_version(spec, version):
+    """Return a specification in which everything has that version."""
+    return dataclasses.replace(
+        spec,
+        kubernetes_version=version,
+        workers=tuple(
+            dataclasses.replace(one, kubernetes_version=version)
+            for one in spec.workers
+        ),
+    )
+
+
+def extra_group(sim):
+    """Add a node group of two to a simulation and return its UUID."""
+    uuid = "c0000000-0000-4000-8000-00000000000c"
+    group = dataclasses.replace(
+        sim.spec.workers[0], uuid=uuid, name="extra", count=2
+    )
+    sim.spec = dataclasses.replace(
+        sim.spec, workers=(*sim.spec.workers, group)
+    )
+    return uuid

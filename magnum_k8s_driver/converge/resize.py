@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bring a worker group to its size: which members come, drain and go. Pure.
+
+The list of members in the stack is the only memory. A member that shall go
+is first marked draining, which Heat hands to the node as metadata; it is
+taken off the list when it has said that it is drained, when its server is
+gone, or when draining has taken too long.
+"""
+
+import dataclasses
+
+from magnum_k8s_driver.converge import observed as observed_module
+from magnum_k8s_driver.converge import readiness
+from magnum_k8s_driver.model import members
+from magnum_k8s_driver.model import record
+from magnum_k8s_driver.ports import heat
+
+DRAINED = "drained"
+"""Phase a node reports when its pods have left."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """One update of a group's members."""
+
+    drain: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    add: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.drain or self.remove or self.add)
+
+
+def change(
+    observed: observed_module.Observed,
+    group: record.GroupRecord,
+    drain_timeout: float,
+) -> Change:
+    """Return the next update of a group, nothing when it must wait.
+
+    :param drain_timeout: seconds after which a member goes undrained.
+    """
+    stack = observed.workers[group.uuid]
+    asked = _asked(observed, group)
+    if stack.stack.phase is not heat.StackPhase.COMPLETE and asked is None:
+        # Heat works on it, or failed and only the user may say "go on".
+        return Change()
+    views = {
+        member.name: view
+        for member, view in zip(
+            stack.state.members.all,
+            readiness.nodes(observed, group),
+            strict=True,
+        )
+    }
+    settled = stack.stack.phase is not heat.StackPhase.IN_PROGRESS
+    lost = _lost(observed, group, views) if settled else set()
+    named = _named(observed, group, asked)
+    going = {
+        one.name
+        for one in stack.state.members.all
+        if one.state is members.MemberState.DRAINING
+    }
+    remove = lost | {
+        name
+        for name in going
+        if settled
+        and (
+            views[name].phase == DRAINED
+            or _overdue(observed, stack, drain_timeout)
+        )
+    }
+    staying = [
+        name
+        for name in views
+        if name not in lost and name not in going and name not in named
+    ]
+    surplus = len(staying) - group.node_count
+    drain = (named - going - lost) | set(
+        _least_useful(views, staying)[: max(surplus, 0)]
+    )
+    return Change(
+        drain=_ordered(stack, drain),
+        remove=_ordered(stack, remove),
+        add=max(-surplus, 0),
+    )
+
+
+def unknown_nodes(observed: observed_module.Observed) -> tuple[str, ...]:
+    """Return what a resize names and no member is."""
+    removal = observed.removal
+    if removal is None:
+        return ()
+    known: set[str] = set()
+    for group in observed.record.workers:
+        if group.uuid == removal.group_uuid:
+            known = set(_references(observed, group))
+    return tuple(one for one in removal.nodes if one not in known)
+
+
+def _asked(
+    observed: observed_module.Observed, group: record.GroupRecord
+) -> record.Removal | None:
+    removal = observed.removal
+    if removal is None or removal.group_uuid != group.uuid:
+        return None
+    return removal
+
+
+def _named(
+    observed: observed_module.Observed,
+    group: record.GroupRecord,
+    asked: record.Removal | None,
+) -> set[str]:
+    """Return the members a resize names; what is unknown is no member."""
+    if asked is None:
+        return set()
+    references = _references(observed, group)
+    return {references[one] for one in asked.nodes if one in references}
+
+
+def _references(
+    observed: observed_module.Observed, group: record.GroupRecord
+) -> dict[str, str]:
+    """Return member names by everything that may stand for them."""
+    found = {}
+    for member in observed.members_of(group).all:
+        node = observed.record.node_name(group, member.name)
+        found[member.name] = found[node] = member.name
+        server = observed.servers.get(node)
+        if server is not None:
+            found[server.id] = member.name
+    return found
+
+
+def _lost(
+    observed: observed_module.Observed,
+    group: record.GroupRecord,
+    views: dict[str, readiness.NodeView],
+) -> set[str]:
+    """Return members without a working server.
+
+    Heat would replace them at its next update under the same name and with
+    the orders of their first boot, so they must leave the list before it.
+    """
+    found = set()
+    for name, view in views.items():
+        server = observed.servers.get(view.name)
+        if server is None or server.status == "ERROR":
+            found.add(name)
+    return found
+
+
+def _overdue(
+    observed: observed_module.Observed,
+    stack: observed_module.WorkerStack,
+    drain_timeout: float,
+) -> bool:
+    operation = stack.state.operation
+    started = operation.started if operation else 0.0
+    return observed.now - started > drain_timeout
+
+
+def _least_useful(
+    views: dict[str, readiness.NodeView], names: list[str]
+) -> list[str]:
+    """Return names, those that work least first, then the newest."""
+    age = {name: index for index, name in enumerate(views)}
+
+    def rank(name: str) -> tuple[bool, int]:
+        return views[name].stage is readiness.Stage.READY, -age[name]
+
+    return sorted(names, key=rank)
+
+
+def _ordered(
+    stack: observed_module.WorkerStack, names: set[str]
+) -> tuple[str, ...]:
+    return tuple(one for one in stack.state.members.names if one in names)
