@@ -13,6 +13,7 @@ from lab.hollow import signals
 from magnum_k8s_driver.model import board
 
 JOIN = "join"
+LONGEST_PAUSE = 120.0
 HINT = "Token and CA hash have to fit the cluster; a token lives two hours."
 
 
@@ -25,6 +26,8 @@ class Worker(node.Node):
             self.tools.sender, self.document.distress
         )
         self._patience = 0.0
+        self._pause = 0.0
+        self._quiet_until = 0.0
 
     @property
     def phases(self) -> tuple[str, ...]:
@@ -83,7 +86,7 @@ class Worker(node.Node):
         )
 
     def power_on(self) -> None:
-        self._patience = 0.0
+        self._patience = self._pause = self._quiet_until = 0.0
         self._distress.reopen()
         super().power_on()
 
@@ -111,6 +114,13 @@ class Worker(node.Node):
         self.later(random.uniform(0.5, 1.5) * retry, self._check_reached)
 
     def _signal(self, error: board.NodeError) -> None:
+        """Signal ever more rarely: Heat must bear a hundred such workers."""
+        now = self.tools.scheduler.monotonic()
+        if now < self._quiet_until:
+            return
+        retry = self.tools.behaviour.knob("retry_seconds")
+        self._pause = min(max(2 * self._pause, retry), LONGEST_PAUSE)
+        self._quiet_until = now + random.uniform(0.75, 1.25) * self._pause
         text = json.dumps(
             {
                 "v": 1,

@@ -147,6 +147,17 @@ class DistressTest(NodeTest):
         self.lab.run(30)
         self.assertGreater(self.distress()[0].time, found.time)
 
+    def test_distress_becomes_rare(self):
+        content = testing.node_document()
+        content["join"]["token"] = "aaaaaa.0123456789abcdef"
+        self.boot_cluster(0)
+        self.lab.boot("worker-9", content)
+        self.lab.run(300)
+        before = self.lab.heat.posts
+        self.lab.run(1200)
+        # Twenty digests of the control plane are among them.
+        self.assertIn(self.lab.heat.posts - before, range(27, 36))
+
     def test_wrong_authority(self):
         content = testing.node_document()
         content["join"]["ca_hashes"] = ["sha256:" + "0" * 64]
