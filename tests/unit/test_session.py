@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Magnum's own conductor and status job, from create to gone.
+
+Only what opens the cloud and the lock is simulated.
+"""
+
+from unittest import mock
+
+from magnum.common import exception as magnum_exception
+from magnum.conductor.handlers import cluster_conductor
+from magnum.conductor.handlers import nodegroup_conductor
+from magnum import objects
+from magnum.service import periodic
+from oslo_service import loopingcall
+import testtools
+
+from magnum_k8s_driver import exceptions
+from magnum_k8s_driver import monitor
+from magnum_k8s_driver import session
+from magnum_k8s_driver.model import problems
+from magnum_k8s_driver.model import record as record_module
+from tests import magnum_service
+from tests import samples
+
+SENTENCES = r"^[A-Z].*\.$"
+
+
+class SessionTest(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.magnum = self.useFixture(magnum_service.MagnumService())
+        self.simulated = self.useFixture(magnum_service.SimulatedCloud())
+        self.cloud = self.simulated.cloud
+        self.handler = cluster_conductor.Handler()
+
+    def create(self, workers=2, **changes):
+        """Do what the conductor does with a create request."""
+        template = self.magnum.template()
+        cluster = self.magnum.new_cluster(template, **changes)
+        self.handler.cluster_create(
+            self.magnum.context, cluster, 1, workers, 60
+        )
+        return cluster
+
+    def job(self, cluster):
+        """Do what the status job does, once, with a row of its own."""
+        row = self.magnum.reload(cluster)
+        job = periodic.ClusterUpdateJob(self.magnum.admin, row)
+        self.assertRaises(loopingcall.LoopingCallDone, job.update_status)
+
+    def run_jobs(self, cluster):
+        """Call the status job until nothing is in progress."""
+        for _tick in range(60):
+            try:
+                row = self.magnum.reload(cluster)
+            except magnum_exception.ClusterNotFound:
+                return None
+            if not row.status.endswith("_IN_PROGRESS"):
+                return row
+            self.job(cluster)
+            self.cloud.tick(10)
+        raise AssertionError(f"never ended: {row.status_reason}")
+
+
+class TestConductor(SessionTest):
+    def test_from_create_to_gone(self):
+        before = self.cloud.inventory()
+        cluster = self.create()
+        self.assertEqual("CREATE_IN_PROGRESS", cluster.status)
+        stacks = {one.stack_id for one in self.magnum.groups(cluster).values()}
+        self.assertEqual({cluster.stack_id}, stacks, "Magnum copies it")
+        found = self.run_jobs(cluster)
+        self.assertEqual("CREATE_COMPLETE", found.status, found.status_reason)
+        self.assertRegex(found.status_reason, SENTENCES)
+        self.assertRegex(found.api_address, r"^https://[0-9.]+:6443$")
+        self.assertEqual(samples.VERSION, found.coe_version)
+        groups = self.magnum.groups(cluster)
+        for row in groups.values():
+            self.assertEqual("CREATE_COMPLETE", row.status)
+            self.assertEqual(row.node_count, len(row.node_addresses))
+            self.assertEqual(samples.VERSION, row.version)
+        self.assertEqual(found.stack_id, groups["default-master"].stack_id)
+        self.assertNotEqual(found.stack_id, groups["default-worker"].stack_id)
+        self.assertEqual({"kube_tag": samples.VERSION}, dict(found.labels))
+
+        self.handler.cluster_delete(self.magnum.context, cluster.uuid)
+        self.assertIsNone(self.run_jobs(cluster))
+        self.assertEqual(
+            [], objects.NodeGroup.list(self.magnum.admin, cluster.uuid)
+        )
+        self.assertEqual(set(), self.magnum.certificates())
+        left = set(self.cloud.inventory()) - set(before)
+        self.assertEqual(set(), left)
+
+    def test_every_reason_is_a_sentence(self):
+        reasons = []
+        with mock.patch.object(
+            objects.Cluster,
+            "save",
+            autospec=True,
+            side_effect=objects.Cluster.save,
+        ) as save:
+            cluster = self.create(workers=1)
+            self.run_jobs(cluster)
+            self.handler.cluster_delete(self.magnum.context, cluster.uuid)
+            self.run_jobs(cluster)
+            for call in save.mock_calls:
+                reasons.append(call.args[0].status_reason)
+        said = {one for one in reasons if one}
+        self.assertGreater(len(said), 2)
+        for reason in said:
+            self.assertRegex(reason, SENTENCES)
+
+    def test_refusal_fails_cluster_and_groups(self):
+        error = exceptions.InvalidClusterSpec(
+            [problems.Problem(subject="x", sentence="Flavor x is missing.")]
+        )
+        before = self.cloud.inventory()
+        with mock.patch.object(
+            session, "_read_spec", autospec=True, side_effect=error
+        ):
+            self.assertRaises(
+                magnum_exception.InvalidParameterValue, self.create
+            )
+        (cluster,) = objects.Cluster.list(self.magnum.admin)
+        self.assertEqual("CREATE_FAILED", cluster.status)
+        self.assertEqual("Flavor x is missing.", cluster.status_reason)
+        for row in self.magnum.groups(cluster).values():
+            self.assertEqual("CREATE_FAILED", row.status)
+            self.assertEqual("Flavor x is missing.", row.status_reason)
+        self.assertEqual(before, self.cloud.inventory())
+        self.handler.cluster_delete(self.magnum.context, cluster.uuid)
+        self.assertIsNone(self.run_jobs(cluster))
+        self.assertEqual(set(), self.magnum.certificates())
+
+    def test_real_refusal_names_every_problem(self):
+        self.assertRaises(
+            magnum_exception.InvalidParameterValue,
+            self.create,
+            keypair="tester",
+            labels={"kube_tag": "v1.36.4", "boot_volume_size": "many"},
+            fixed_network="nowhere",
+        )
+        (cluster,) = objects.Cluster.list(self.magnum.admin)
+        self.assertIn("many", cluster.status_reason)
+        self.assertIn("nowhere", cluster.status_reason)
+        self.assertRegex(cluster.status_reason, SENTENCES)
+
+    def test_cloud_away_at_the_hook(self):
+        self.cloud.fail_next("cloud", "user_facts")
+        cluster = self.create(workers=0)
+        self.assertEqual("CREATE_IN_PROGRESS", cluster.status)
+        self.assertIsNone(cluster.stack_id)
+        self.assertEqual("CREATE_COMPLETE", self.run_jobs(cluster).status)
+
+    def test_lock_taken_at_the_hook(self):
+        self.cloud.lock.held.add(f"magnum-k8s-{samples.CLUSTER_UUID}")
+        cluster = self.create(workers=0)
+        self.assertEqual([], self.cloud.inventory("stack *"))
+        self.job(cluster)
+        self.assertEqual([], self.cloud.inventory("stack *"))
+        self.cloud.lock.held.clear()
+        self.assertEqual("CREATE_COMPLETE", self.run_jobs(cluster).status)
+
+    def test_delete_of_what_was_never_made(self):
+        cluster = self.magnum.cluster("CREATE_FAILED", stack_id=None)
+        self.handler.cluster_delete(self.magnum.context, cluster.uuid)
+        self.assertIsNone(self.run_jobs(cluster))
+
+    def test_delete_while_creating(self):
+        cluster = self.create()
+        self.cloud.tick(10)
+        self.handler.cluster_delete(self.magnum.context, cluster.uuid)
+        self.assertIsNone(self.run_jobs(cluster))
+        self.assertEqual([], self.cloud.inventory("stack *"))
+
+    def test_status_job_of_a_cluster_that_is_gone(self):
+        cluster = self.magnum.cluster("DELETE_IN_PROGRESS")
+        row = self.magnum.reload(cluster)
+        for group in self.magnum.groups(cluster).values():
+            group.destroy()
+        cluster.destroy()
+        session.proceed(self.magnum.admin, row)
+
+    def test_resize_and_node_groups(self):
+        cluster = self.create(workers=1)
+        self.run_jobs(cluster)
+        cluster = self.magnum.reload(cluster)
+        group = self.magnum.groups(cluster)["default-worker"]
+        with mock.patch.object(
+            cluster_conductor.scale_manager,
+            "get_scale_manager",
+            autospec=True,
+            return_value=None,
+        ):
+            self.handler.cluster_resize(
+                self.magnum.context, cluster, 2, [], group
+            )
+        found = self.run_jobs(cluster)
+        self.assertEqual("UPDATE_COMPLETE", found.status, found.status_reason)
+        self.assertEqual(3, len(self.cloud.inventory("server *")))
+        new = objects.NodeGroup(
+            self.magnum.context,
+            cluster_id=cluster.uuid,
+            project_id=cluster.project_id,
+            name="extra",
+            role="worker",
+            node_count=1,
+            image_id="ubuntu-24.04",
+            flavor_id="m1.medium",
+            labels={},
+            is_default=False,
+        )
+        groups = nodegroup_conductor.Handler()
+        groups.nodegroup_create(
+            self.magnum.context, self.magnum.reload(cluster), new
+        )
+        found = self.run_jobs(cluster)
+        self.assertEqual("UPDATE_COMPLETE", found.status, found.status_reason)
+        row = self.magnum.groups(cluster)["extra"]
+        self.assertEqual("CREATE_COMPLETE", row.status, row.status_reason)
+        self.assertEqual(4, len(self.cloud.inventory("server *")))
+        groups.nodegroup_delete(
+            self.magnum.context, self.magnum.reload(cluster), row
+        )
+        found = self.run_jobs(cluster)
+        self.assertEqual("UPDATE_COMPLETE", found.status, found.status_reason)
+        self.assertNotIn("extra", self.magnum.groups(cluster))
+        self.assertEqual(3, len(self.cloud.inventory("server *")))
+
+
+class TestTrouble(SessionTest):
+    def test_unreachable_cloud_is_told_and_passes(self):
+        cluster = self.create(workers=0)
+        self.cloud.fail_next("cloud", "open")
+        self.job(cluster)
+        found = self.magnum.reload(cluster)
+        self.assertEqual("CREATE_IN_PROGRESS", found.status)
+        self.assertRegex(found.status_reason, SENTENCES)
+        self.assertIn("Trying again.", found.status_reason)
+        self.assertEqual("CREATE_COMPLETE", self.run_jobs(cluster).status)
+
+    def test_a_changed_intent_is_not_overwritten(self):
+        cluster = self.create(workers=0)
+        records = session._Records(self.magnum.reload(cluster))
+        report = record_module.ClusterReport(
+            intent=record_module.Intent.CREATE,
+            outcome=record_module.Outcome.COMPLETE,
+            reason="Control plane 1/1 ready.",
+        )
+        self.handler.cluster_delete(self.magnum.context, cluster.uuid)
+        records.apply(report)
+        found = self.magnum.reload(cluster)
+        self.assertEqual("DELETE_IN_PROGRESS", found.status)
+
+    def test_other_clusters_keep_the_grants(self):
+        cluster = self.create(workers=0)
+        records = session._Records(cluster)
+        self.assertTrue(records.is_last_in_project())
+        other = self.magnum.new_cluster(
+            cluster.cluster_template, uuid=samples.WORKER_UUID, name="other"
+        )
+        other.create()
+        self.assertFalse(records.is_last_in_project())
+
+
+class TestHealth(SessionTest):
+    def test_boards_answer_when_the_api_does_not(self):
+        cluster = self.create(workers=1)
+        self.run_jobs(cluster)
+        found = self.magnum.reload(cluster)
+        found.api_address = "https://127.0.0.1:1"
+        one = monitor.BoardMonitor(self.magnum.admin, found)
+        one.poll_health_status()
+        self.assertEqual("HEALTHY", one.data["health_status"])
+        reasons = one.data["health_status_reason"]
+        self.assertEqual(2, sum(key.endswith(".Ready") for key in reasons))
+        for key, value in reasons.items():
+            self.assertIsInstance(value, str, key)
+        found.health_status_reason = reasons
+        found.save()
+
+    def test_without_an_api_and_boards_nothing_is_known(self):
+        cluster = self.create(workers=1)
+        one = monitor.BoardMonitor(self.magnum.admin, cluster)
+        one.poll_health_status()
+        self.assertEqual("UNKNOWN", one.data["health_status"])
