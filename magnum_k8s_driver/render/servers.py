@@ -67,7 +67,12 @@ def resources(
             found[resource] = _volume(f"{server_name}-{kind}", volume, group)
             reference = {"get_resource": resource}
             devices.append(
-                {"volume_id": reference, "delete_on_termination": False}
+                {
+                    "volume_id": reference,
+                    # Heat would boot from it beside the image and refuses.
+                    "boot_index": -1,
+                    "delete_on_termination": False,
+                }
             )
             metadata[f"magnum_volume_{kind}"] = reference
     if group.boot_volume is not None:
