@@ -38,6 +38,9 @@ DELETE_SECONDS = 300
 HEALTH_SECONDS = 120
 MICROVERSION = "1.11"
 
+MADE = set()
+"""Ids of the clusters this process has asked for."""
+
 FAST = {
     "speed": 4.0,
     "digest_seconds": 1.0,
@@ -212,6 +215,7 @@ class Magnum:
         """Ask for a cluster and return its id."""
         response = self.post(template_id, **changes)
         assert response.status_code == 202, response.text
+        MADE.add(response.json()["uuid"])
         return response.json()["uuid"]
 
     def post(self, template_id, **changes):

@@ -121,15 +121,18 @@ def _tags(admin):
 
 
 def _files():
-    """List files of Magnum and of the driver, wherever it keeps its own."""
-    roots = (
-        base.ROOT / "state/magnum",
-        base.ROOT / "home",
-        base.pathlib.Path("/var/lib/magnum"),
-    )
+    """List files of Magnum and of the driver, wherever it keeps its own.
+
+    The driver's state path is the machine's: other labs and tests use it.
+    """
+    found = [
+        *(base.ROOT / "state/magnum").rglob("*"),
+        *(base.ROOT / "home").rglob("*"),
+    ]
+    shared = base.pathlib.Path("/var/lib/magnum").rglob("*")
+    found += [x for x in shared if any(one in x.name for one in base.MADE)]
     return {
         str(path): ""
-        for root in roots
-        for path in root.rglob("*")
+        for path in found
         if path.is_file() and "/." not in str(path)
     }
