@@ -13,6 +13,7 @@ import enum
 import hashlib
 import hmac
 import json
+import math
 from typing import Any
 import zlib
 
@@ -137,7 +138,12 @@ def decode(text: str) -> dict[str, Any]:
             )
             text = raw.decode()
         document = json.loads(text)
-    except (binascii.Error, zlib.error, UnicodeDecodeError) as exc:
+    except (
+        binascii.Error,
+        zlib.error,
+        UnicodeDecodeError,
+        RecursionError,
+    ) as exc:
         raise ValueError(f"unreadable board entry: {exc}") from exc
     if not isinstance(document, dict):
         raise ValueError("a board entry must be a JSON object")
@@ -196,7 +202,15 @@ def _is_signed(document: Mapping[str, Any], key: bytes | None) -> bool:
     given = document.get("hmac")
     if not key or not isinstance(given, str):
         return False
-    return hmac.compare_digest(given, sign(document, key))
+    try:
+        expected = sign(document, key)
+    except RecursionError:
+        # It could be read, but is too deep to be written again.
+        return False
+    # Only bytes may hold anything: compare_digest refuses other characters.
+    return hmac.compare_digest(
+        given.encode(errors="replace"), expected.encode()
+    )
 
 
 def _report(document: Mapping[str, Any], signed: bool) -> Report | None:
@@ -218,7 +232,7 @@ def _report(document: Mapping[str, Any], signed: bool) -> Report | None:
         version=_text(document.get("version")),
         error=_error(document.get("error")),
         addons={
-            str(name): AddonState(
+            _text(name): AddonState(
                 state=_text(one.get("state")),
                 required=bool(one.get("required")),
                 message=_text(one.get("message")),
@@ -279,8 +293,13 @@ def _seconds(value: Any) -> dict[str, float]:
 
 
 def _number(value: Any) -> float:
-    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if plain else 0.0
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return 0.0
+    try:
+        number = float(value)
+    except OverflowError:
+        return 0.0
+    return number if math.isfinite(number) else 0.0
 
 
 def _text(value: Any, limit: int = 500) -> str:
