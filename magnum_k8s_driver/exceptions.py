@@ -62,7 +62,8 @@ class CloudError(K8sDriverError):
         status: int = 0,
         request_id: str = "",
     ) -> None:
-        super().__init__(f"The {service} service said: {message}")
+        words = " ".join(message.split()).rstrip(".") or "nothing"
+        super().__init__(f"The {service} service said: {words}.")
         self.service = service
         self.status = status
         self.request_id = request_id

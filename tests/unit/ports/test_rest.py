@@ -44,7 +44,7 @@ class RestTest(testtools.TestCase):
             x_openstack_request_id="req-1",
         )
         self.assertEqual(
-            "The orchestration service said: Property error: a is b",
+            "The orchestration service said: Property error: a is b.",
             str(error),
         )
         self.assertEqual((400, "req-1"), (error.status, error.request_id))
