@@ -5,6 +5,7 @@ import dataclasses
 import enum
 
 from magnum_k8s_driver.converge import observed as observed_module
+from magnum_k8s_driver.converge import sentences
 from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import members
 from magnum_k8s_driver.model import record
@@ -115,6 +116,11 @@ def problems(observed: observed_module.Observed) -> tuple[str, ...]:
     found: list[str] = []
     cluster = observed.cluster
     if cluster is None:
+        if observed.record.intent is record.Intent.UPDATE:
+            return (
+                f"Heat stack {observed.record.prefix} of the cluster is "
+                "gone. Delete the cluster and create it again.",
+            )
         return ()
     found += _stack_problems(cluster.stack, cluster.failures)
     for one in observed.workers.values():
@@ -155,7 +161,7 @@ def _server_problems(
         name = observed.record.node_name(group, member.name)
         server = observed.servers.get(name)
         if server is not None and server.status == "ERROR":
-            fault = server.fault.rstrip(".") or "no fault was given"
+            fault = sentences.plain(server.fault)
             found.append(f"Nova put server {name} into ERROR: {fault}.")
     return found
 
@@ -166,27 +172,14 @@ def _stack_problems(
     if stack.phase is not heat.StackPhase.FAILED:
         return []
     if not failures:
-        return [f"Heat stack {stack.name} failed: {_plain(stack.reason)}."]
+        return [
+            f"Heat stack {stack.name} failed: {sentences.plain(stack.reason)}."
+        ]
     return [
         f"Heat could not make {one.type} {one.name} of stack {stack.name}: "
-        f"{_plain(one.reason)}."
+        f"{sentences.plain(one.reason)}."
         for one in failures[:3]
     ]
-
-
-def _plain(reason: str) -> str:
-    """Return Heat's reason without the names of its exception classes."""
-    words = reason.strip().rstrip(".")
-    while ": " in words:
-        head, rest = words.split(": ", 1)
-        is_noise = head.isidentifier() or head.startswith("resources.")
-        if not is_noise and head not in (
-            "Resource CREATE failed",
-            "Resource UPDATE failed",
-        ):
-            break
-        words = rest
-    return words or "no reason was given"
 
 
 def _node(
@@ -199,7 +192,9 @@ def _node(
     if server is None:
         return NodeView(name=name, stage=Stage.ORDERED)
     if server.status == "ERROR":
-        error = board.NodeError(phase="", message=server.fault or "ERROR")
+        error = board.NodeError(
+            phase="", message=sentences.plain(server.fault)
+        )
         return NodeView(name=name, stage=Stage.FAILED, error=error)
     if server.status != "ACTIVE":
         return NodeView(name=name, stage=Stage.BUILDING)

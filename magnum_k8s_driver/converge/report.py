@@ -11,11 +11,15 @@ import dataclasses
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import readiness
 from magnum_k8s_driver.converge import resize
+from magnum_k8s_driver.converge import sentences
 from magnum_k8s_driver.model import record
+from magnum_k8s_driver.model import spec
 from magnum_k8s_driver.ports import heat
 
 _NAMED = 3
 """How many nodes of a group a reason names; the others are counted."""
+_VERSION_LIMIT = 20
+"""Characters of Magnum's column; what is longer is no version anyway."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +61,7 @@ def report(
         outcome, reason = _orphan(observed, deadlines)
     else:
         outcome, reason = _made(observed, deadlines, trouble)
+    reason = sentences.bounded(reason)
     return record.ClusterReport(
         intent=intent,
         outcome=outcome,
@@ -80,14 +85,10 @@ def progress(observed: observed_module.Observed) -> str:
         return "preparing identity, network and API endpoint"
     if not cluster.state.stack.members.all:
         return "building network and API endpoint"
-    parts = []
-    for group in observed.record.kept_groups:
-        title = (
-            "control plane"
-            if group == observed.record.control_plane
-            else _title(group)
-        )
-        parts.append(f"{title} {_group_progress(observed, group)}")
+    parts = [
+        _group_progress(observed, group)
+        for group in observed.record.kept_groups
+    ]
     unknown = resize.unknown_nodes(observed)
     if unknown:
         parts.append(f"ignoring unknown nodes {', '.join(unknown)}")
@@ -167,7 +168,7 @@ def _left(observed: observed_module.Observed) -> list[str]:
     for stack in stacks:
         text = f"stack {stack.name}"
         if stack.phase is heat.StackPhase.FAILED:
-            text += f" ({stack.reason})"
+            text += f" ({sentences.short(sentences.plain(stack.reason))})"
         found.append(text)
     return [*found, *(str(one) for one in observed.leftovers)]
 
@@ -213,7 +214,7 @@ def _group(
     return record.GroupReport(
         intent=group.intent,
         outcome=outcome,
-        reason=reason,
+        reason=sentences.bounded(reason),
         stack_id=stack_id,
         version=_version(observed, group),
         node_addresses=_addresses(observed, group),
@@ -239,7 +240,7 @@ def _group_progress(
         one.stage is readiness.Stage.READY and not one.draining
         for one in views
     )
-    count = f"{ready}/{group.node_count} ready"
+    count = f"{_title(group)} {ready}/{group.node_count} ready"
     waiting = [
         one
         for one in views
@@ -259,7 +260,7 @@ def _group_progress(
 def _stage(node: readiness.NodeView) -> str:
     if node.error is not None:
         phase = f"{node.error.phase}: " if node.error.phase else ""
-        return f"{phase}{node.error.message}"
+        return f"{phase}{sentences.short(node.error.message)}"
     if node.draining:
         return "draining"
     if node.stage is readiness.Stage.ORDERED:
@@ -312,7 +313,9 @@ def _version(
         one.kubernetes_version for one in observed.members_of(group).all
     ]
     seen = [
-        one.version for one in readiness.nodes(observed, group) if one.version
+        one.version
+        for one in readiness.nodes(observed, group)
+        if 0 < len(one.version) <= _VERSION_LIMIT
     ]
     return min(seen or ordered, key=_version_key, default="")
 
@@ -335,6 +338,8 @@ def _addresses(
 
 
 def _title(group: record.GroupRecord) -> str:
+    if group.role is spec.Role.CONTROL_PLANE:
+        return "control plane"
     return "workers" if group.is_default else f"node group {group.name}"
 
 

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make sentences for users of what Heat, Nova and nodes say: pure."""
+
+import re
+
+MAX_LENGTH = 1900
+"""Characters of a reason; records cuts at 2,000 without mercy."""
+MAX_DETAIL = 160
+"""Characters of a node's words where several nodes share one reason."""
+
+_NOISE = re.compile(
+    r"""
+    (?: [A-Z][a-z]+(?:[A-Z]+[a-z]*)+      # ResourceInError, BadRequest
+      | Conflict | Error | Exception | Forbidden | Unauthorized
+      | Resource[ ](?:CREATE|UPDATE|DELETE|CHECK)[ ]failed
+      | Property[ ]error
+      | resources (?:\.[\w-]+|\[\w+\])+   # resources.kube_minions.resources.1
+      | [\w-]+ (?:\.[\w-]+|\[\w+\])*\.properties (?:\.[\w-]+|\[\w+\])*
+    ):\s+
+    """,
+    re.VERBOSE,
+)
+_SERVER = re.compile(
+    r'Went to status \w+ due to "(?:Message: )?(.*?)(?:, Code: \w+)?"$'
+)
+_TRAIL = re.compile(
+    r"""
+    \s* (?: \(HTTP\ \d+\) | \(Request-ID:[^)]*\)
+          | Neutron\ server\ returns\ request_ids:.*$ )
+    """,
+    re.VERBOSE,
+)
+
+
+def one_line(text: str) -> str:
+    """Return text without line breaks and what cannot be printed."""
+    plain = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(plain.split())
+
+
+def plain(reason: str) -> str:
+    """Return Heat's reason without the names of its exception classes.
+
+    :returns: words without a full stop at the end.
+    """
+    words = one_line(reason)
+    while found := _NOISE.match(words):
+        words = words[found.end() :]
+    words = _TRAIL.sub("", words)
+    found = _SERVER.fullmatch(words.rstrip(".").strip())
+    if found:
+        words = found.group(1)
+    return words.rstrip(". ") or "no reason was given"
+
+
+def short(text: str, length: int = MAX_DETAIL) -> str:
+    """Return the beginning of a text, cut at a word."""
+    words = one_line(text)
+    if len(words) <= length:
+        return words
+    return f"{words[:length].rsplit(' ', 1)[0].rstrip('.,:; ')} ..."
+
+
+def bounded(reason: str) -> str:
+    """Return a reason as it may be shown: one line, not too long."""
+    words = one_line(reason)
+    if len(words) <= MAX_LENGTH:
+        return words
+    return f"{short(words, MAX_LENGTH).removesuffix(' ...')}, and more."
