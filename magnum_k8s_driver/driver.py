@@ -150,8 +150,20 @@ class Driver(driver.Driver):
         scale_manager: Any = None,
         rollback: bool = False,
     ) -> None:
-        """Refuse to upgrade."""
-        raise _unsupported("Upgrading a cluster")
+        """Check the upgrade and begin it.
+
+        Magnum waits for the answer, at most 60 seconds. It passes
+        ``rollback`` in the place of ``scale_manager``; neither means
+        anything here. Only NotSupported leaves the cluster's status alone:
+        after any other exception no upgrade is accepted any more.
+        """
+        session.begin_upgrade(
+            context,
+            cluster,
+            cluster_template,
+            batch_size=max_batch_size or 1,
+            group_uuid=None if nodegroup.is_default else nodegroup.uuid,
+        )
 
     def create_nodegroup(
         self, context: Any, cluster: Any, nodegroup: Any

@@ -6,7 +6,7 @@ optimistic checks; ``save()`` writes just the changed columns, so nothing is
 assigned that did not change.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 import datetime
 from typing import Any
 
@@ -16,6 +16,8 @@ from magnum.objects import fields
 from magnum_k8s_driver import intake
 from magnum_k8s_driver.model import record
 from magnum_k8s_driver.model import spec as spec_module
+from magnum_k8s_driver.model import state
+from magnum_k8s_driver.model import upgrade_request
 from magnum_k8s_driver.ports import magnum_certificates
 
 DEFAULT_CREATE_TIMEOUT = 60
@@ -75,6 +77,44 @@ def mark_updating(cluster: Any, *node_groups: Any) -> None:
     _assign(cluster, "status_reason", None)
     if cluster.obj_what_changed():
         cluster.save()
+
+
+def mark_upgrading(
+    cluster: Any, node_groups: Iterable[Any], groups: Collection[str]
+) -> None:
+    """Save the intent to upgrade on every group that takes part."""
+    for row in node_groups:
+        if row.uuid in groups:
+            row.status = _Status.UPDATE_IN_PROGRESS
+            row.status_reason = None
+            row.save()
+    mark_updating(cluster)
+
+
+def commit_upgrade(
+    cluster: Any,
+    node_groups: Iterable[Any],
+    template: Any,
+    target: state.UpgradeTarget,
+) -> None:
+    """Save what an upgrade has reached: template, version label, images.
+
+    Horizon offers only templates whose ``kube_tag`` is greater than the
+    cluster's, so the label is set even where nobody had set it before.
+    Magnum does not notice changes inside of a dict: each gets a new one.
+    """
+    for row in node_groups:
+        if row.uuid in target.images:
+            row.labels = _tagged(row.labels, target.version)
+            row.image_id = template.image_id
+            row.save()
+    cluster.labels = _tagged(cluster.labels, target.version)
+    cluster.cluster_template_id = template.uuid
+    cluster.save()
+
+
+def _tagged(labels: Mapping[str, str] | None, version: str) -> dict[str, str]:
+    return {**(labels or {}), upgrade_request.VERSION_LABEL: version}
 
 
 def mark_deleting(cluster: Any, node_groups: Iterable[Any]) -> None:

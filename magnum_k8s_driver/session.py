@@ -21,7 +21,6 @@ from magnum.common import exception as magnum_exception
 from magnum.common import utils as magnum_utils
 from magnum.conductor.handlers.common import cert_manager
 import magnum.conf
-from magnum import objects
 from oslo_log import log as logging
 from oslo_utils import encodeutils
 
@@ -29,15 +28,19 @@ from magnum_k8s_driver import conf
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver import intake
 from magnum_k8s_driver import records
+from magnum_k8s_driver import rows
 from magnum_k8s_driver.converge import act
 from magnum_k8s_driver.converge import converge
 from magnum_k8s_driver.converge import health
 from magnum_k8s_driver.converge import plan
+from magnum_k8s_driver.converge import readiness
 from magnum_k8s_driver.converge import report
 from magnum_k8s_driver.model import fields
 from magnum_k8s_driver.model import inputs as inputs_module
 from magnum_k8s_driver.model import record as record_module
 from magnum_k8s_driver.model import spec as spec_module
+from magnum_k8s_driver.model import state as state_module
+from magnum_k8s_driver.model import upgrade_request
 from magnum_k8s_driver.ports import cloud as cloud_module
 from magnum_k8s_driver.ports import facts as facts_port
 from magnum_k8s_driver.ports import kubernetes
@@ -52,6 +55,7 @@ _NOT_NOW = (
     "The cluster could not be resized at this moment because its stacks are "
     "being worked on or could not be read. Resize it again."
 )
+_TEXT = "%(text)s"
 _HOOK_WAIT = 30.0
 """Seconds a hook waits for the status job to let go of the cluster."""
 
@@ -63,7 +67,7 @@ def begin_create(context: Any, cluster: Any) -> None:
         problem; nothing has been made.
     """
     conf.register(CONF)
-    record = _Records(cluster)
+    record = rows.Rows(cluster)
     try:
         with cloud_module.user_facts(context, _settings()) as facts:
             spec = _read_spec(record, facts, None)
@@ -84,7 +88,7 @@ def begin(context: Any, cluster: Any) -> None:
     """
     del context
     conf.register(CONF)
-    _converge(_Records(cluster), None, wait=_HOOK_WAIT)
+    _converge(rows.Rows(cluster), None, wait=_HOOK_WAIT)
 
 
 def begin_update(
@@ -97,7 +101,7 @@ def begin_update(
     """
     del context
     conf.register(CONF)
-    record = _Records(cluster)
+    record = rows.Rows(cluster)
     written = _converge(record, None, wait=_HOOK_WAIT, removal=removal)
     if written is None and removal is not None:
         # Nobody remembers which nodes were named after this call.
@@ -106,11 +110,81 @@ def begin_update(
         raise magnum_exception.InvalidParameterValue(err=written.reason)
 
 
+def begin_upgrade(
+    context: Any,
+    cluster: Any,
+    template: Any,
+    *,
+    batch_size: int,
+    group_uuid: str | None,
+) -> None:
+    """Check an upgrade, write down where it leads, and begin it.
+
+    :param group_uuid: the only group to upgrade; None takes all.
+    :raises magnum.common.exception.NotSupported: with every reason; nothing
+        has changed.
+    """
+    conf.register(CONF)
+    record = rows.Rows(cluster)
+    try:
+        with _lock().hold(_lock_of(cluster), wait_seconds=_HOOK_WAIT):
+            target = _upgrade_target(record, template, batch_size, group_uuid)
+            with _open(record) as cloud:
+                converge.begin_upgrade(
+                    _surroundings(record, cloud, None), target
+                )
+            records.mark_upgrading(cluster, record.groups(), target.images)
+    except exceptions.K8sDriverError as exc:
+        raise magnum_exception.NotSupported(_TEXT, text=exc) from exc
+
+
+def _upgrade_target(
+    record: rows.Rows,
+    template: Any,
+    batch_size: int,
+    group_uuid: str | None,
+) -> state_module.UpgradeTarget:
+    """Return where an upgrade leads.
+
+    :raises K8sDriverError: with every reason why it cannot be.
+    """
+    with _open(record) as cloud:
+        observed = converge.look(_surroundings(record, cloud, None))
+        unready = readiness.unready(observed)
+        current = record.inputs()
+        target = upgrade_request.upgraded_inputs(
+            current,
+            intake.inputs(record.cluster, template, record.groups()),
+            template.image_id,
+            dict(template.labels or {}),
+        )
+        key = observed.cluster.state.ssh_public_key if observed.cluster else ""
+        old = _specify(current, cloud.facts, key)
+        new = _specify(target, cloud.facts, key)
+    running = observed.members_of(observed.record.control_plane).all
+    found = [*unready]
+    found += upgrade_request.problems(
+        current, target, old, new, running[0].kubernetes_version
+    )
+    if found:
+        raise exceptions.InvalidClusterSpec(found)
+    return state_module.UpgradeTarget(
+        template_id=template.uuid,
+        version=new.kubernetes_version,
+        batch_size=batch_size,
+        images={
+            group.uuid: group.image_id
+            for group in new.groups
+            if group_uuid in (None, group.uuid)
+        },
+    )
+
+
 def proceed(context: Any, cluster: Any) -> None:
     """Go on with what is under way, unless somebody else does already."""
     del context
     conf.register(CONF)
-    _converge(_Records(cluster), None, wait=0.0)
+    _converge(rows.Rows(cluster), None, wait=0.0)
 
 
 def health_of(context: Any, cluster: Any) -> health.Health:
@@ -122,84 +196,14 @@ def health_of(context: Any, cluster: Any) -> health.Health:
             return health.from_api(_ask_api(context, cluster))
         except kubernetes.ClusterUnreachable as exc:
             unreachable = str(exc)
-    record = _Records(cluster)
+    record = rows.Rows(cluster)
     with _open(record) as cloud:
         around = _surroundings(record, cloud, None)
         return health.from_boards(converge.look(around), unreachable)
 
 
-class _Records:
-    """Magnum's rows of one cluster, always as they are in the database."""
-
-    def __init__(self, cluster: Any) -> None:
-        self.cluster = cluster
-        self._context = magnum_context.make_admin_context(all_tenants=True)
-
-    def groups(self) -> list[Any]:
-        """Return the node group rows."""
-        return list(objects.NodeGroup.list(self._context, self.cluster.uuid))
-
-    def read(self) -> record_module.ClusterRecord:
-        """Return the rows as values.
-
-        :raises magnum.common.exception.ClusterNotFound: the row is gone.
-        """
-        fresh = objects.Cluster.get_by_uuid(self._context, self.cluster.uuid)
-        return records.read(fresh, self.groups())
-
-    def inputs(self) -> fields.ClusterInputs:
-        """Return what the user asked for."""
-        template = objects.ClusterTemplate.get_by_uuid(
-            self._context, self.cluster.cluster_template_id
-        )
-        return intake.inputs(self.cluster, template, self.groups())
-
-    def apply(self, written: record_module.ClusterReport) -> None:
-        """Write a report, unless the intent changed while it was made."""
-        if self.read().intent is written.intent:
-            records.apply(self.cluster, self.groups(), written)
-
-    def refuse(self, reason: str) -> None:
-        """Mark a cluster of which nothing was made as failed."""
-        record = self.read()
-        failed = record_module.Outcome.FAILED
-        groups = {
-            group.uuid: record_module.GroupReport(
-                intent=record.intent,
-                outcome=failed,
-                reason=reason,
-                stack_id=None,
-                version="",
-                node_addresses=(),
-            )
-            for group in record.groups
-        }
-        self.apply(
-            record_module.ClusterReport(
-                intent=record.intent,
-                outcome=failed,
-                reason=reason,
-                groups=groups,
-            )
-        )
-
-    def complain(self, sentence: str) -> None:
-        """Tell why nothing could be done this time."""
-        records.complain(self.cluster, f"{sentence} Trying again.")
-
-    def is_last_in_project(self) -> bool:
-        """Tell whether no other cluster of ours is in the project."""
-        project = {"project_id": self.cluster.project_id}
-        listed = objects.Cluster.list(self._context, filters=project)
-        return all(one.uuid == self.cluster.uuid for one in listed)
-
-    def save_stack_id(self, stack_id: str) -> None:
-        """Save the cluster stack's id at once."""
-        records.save_stack_id(self.cluster, stack_id)
-
-
 def _converge(
-    record: _Records,
+    record: rows.Rows,
     spec: Any,
     *,
     wait: float,
@@ -208,7 +212,7 @@ def _converge(
     """Converge once and write the report; None when nothing could be done."""
     uuid = record.cluster.uuid
     try:
-        with _lock().hold(f"magnum-k8s-{uuid}", wait_seconds=wait):
+        with _lock().hold(_lock_of(record.cluster), wait_seconds=wait):
             record.cluster.refresh()
             with _open(record) as cloud:
                 around = _surroundings(record, cloud, spec)
@@ -228,7 +232,7 @@ def _converge(
 
 
 def _surroundings(
-    record: _Records, cloud: cloud_module.Cloud, spec: Any
+    record: rows.Rows, cloud: cloud_module.Cloud, spec: Any
 ) -> converge.Surroundings:
     options = CONF.k8s_driver
     load = spec or functools.partial(_read_spec, record, cloud.facts)
@@ -252,24 +256,40 @@ def _surroundings(
         save_stack_id=record.save_stack_id,
         lock=_lock(),
         is_last_in_project=record.is_last_in_project,
+        commit_upgrade=record.commit_upgrade,
     )
 
 
 def _read_spec(
-    record: _Records, facts: facts_port.FactsPort, known_key: str | None
+    record: rows.Rows, facts: facts_port.FactsPort, known_key: str | None
 ) -> spec_module.ClusterSpec:
-    site = fields.Site(
+    return _specify(record.inputs(), facts, known_key)
+
+
+def _specify(
+    wanted: fields.ClusterInputs,
+    facts: facts_port.FactsPort,
+    known_key: str | None,
+) -> spec_module.ClusterSpec:
+    site = _site()
+    found = facts.read(inputs_module.references(wanted, site))
+    if known_key is not None:
+        found = dataclasses.replace(found, known_public_key=known_key)
+    return inputs_module.to_spec(wanted, found, site)
+
+
+def _site() -> fields.Site:
+    return fields.Site(
         label_defaults=conf.label_defaults(CONF),
         kubernetes_versions={
             minor: release.kubernetes_version
             for minor, release in releases.read_releases().items()
         },
     )
-    wanted = record.inputs()
-    found = facts.read(inputs_module.references(wanted, site))
-    if known_key is not None:
-        found = dataclasses.replace(found, known_public_key=known_key)
-    return inputs_module.to_spec(wanted, found, site)
+
+
+def _lock_of(cluster: Any) -> str:
+    return f"magnum-k8s-{cluster.uuid}"
 
 
 def _lock() -> lock_port.LockPort:
@@ -298,7 +318,7 @@ def _settings() -> cloud_module.CloudSettings:
 
 
 def _open(
-    record: _Records,
+    record: rows.Rows,
 ) -> contextlib.AbstractContextManager[cloud_module.Cloud]:
     context = magnum_context.make_admin_context(all_tenants=True)
     return cloud_module.open_cloud(record.cluster, context, _settings())

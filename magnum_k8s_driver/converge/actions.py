@@ -7,6 +7,7 @@ and the next plan asks for it again when it is still needed.
 
 import dataclasses
 
+from magnum_k8s_driver.model import state
 from magnum_k8s_driver.ports import leftovers as leftovers_port
 
 
@@ -46,6 +47,35 @@ class ChangeMembers:
     drain: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
     add: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class BeginUpgrade:
+    """Write the target of an upgrade into the cluster stack."""
+
+    generation: int
+    target: state.UpgradeTarget
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class UpgradeMembers:
+    """Take the next members of a group to the upgrade's target."""
+
+    group_uuid: str
+    generation: int
+    order: tuple[str, ...] = ()
+    """Members that change their version in place."""
+    drain: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    add: int = 0
+    """New members at the target."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class CommitUpgrade:
+    """Make the target the cluster's own: template, labels and images."""
+
+    generation: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,6 +122,9 @@ Action = (
     | CreateControlPlane
     | CreateWorkerStack
     | ChangeMembers
+    | BeginUpgrade
+    | UpgradeMembers
+    | CommitUpgrade
     | RecordInitialised
     | DropUserData
     | DisableIdentity

@@ -22,6 +22,7 @@ from magnum_k8s_driver.converge import report
 from magnum_k8s_driver.converge import secret
 from magnum_k8s_driver.model import record as record_module
 from magnum_k8s_driver.model import spec as spec_module
+from magnum_k8s_driver.model import state as state_module
 from magnum_k8s_driver.ports import cloud as cloud_module
 from magnum_k8s_driver.ports import lock as lock_port
 
@@ -52,6 +53,8 @@ class Surroundings:
     """For what clusters of one project share; the cluster's own is held."""
     removal: record_module.Removal | None = None
     """What a resize call names, while its hook runs."""
+    commit_upgrade: Callable[[state_module.UpgradeTarget], None]
+    """Saves the target of an upgrade in Magnum as what the cluster is."""
     is_last_in_project: Callable[[], bool]
     """Tells whether no other cluster of ours is in the project."""
 
@@ -91,17 +94,7 @@ def _perform(
     todo: Sequence[actions.Action],
 ) -> report.Trouble | None:
     """Perform the actions; return what ends this call, if anything does."""
-    scene = act.Scene(
-        cloud=around.cloud,
-        observed=observed,
-        settings=around.settings,
-        load_spec=functools.cache(
-            lambda: around.load_spec(_public_key(observed))
-        ),
-        save_stack_id=around.save_stack_id,
-        lock=around.lock,
-        is_last_in_project=around.is_last_in_project,
-    )
+    scene = _scene(around, observed)
     uuid = observed.record.uuid
     try:
         for action in todo:
@@ -123,9 +116,44 @@ def _perform(
     return _DONE if actions.ForgetCluster() in todo else None
 
 
+def _scene(
+    around: Surroundings, observed: observed_module.Observed
+) -> act.Scene:
+    return act.Scene(
+        cloud=around.cloud,
+        observed=observed,
+        settings=around.settings,
+        load_spec=functools.cache(
+            lambda: around.load_spec(_public_key(observed))
+        ),
+        save_stack_id=around.save_stack_id,
+        lock=around.lock,
+        is_last_in_project=around.is_last_in_project,
+        commit_upgrade=around.commit_upgrade,
+    )
+
+
 def _public_key(observed: observed_module.Observed) -> str | None:
     cluster = observed.cluster
     return cluster.state.ssh_public_key if cluster else None
+
+
+def begin_upgrade(
+    around: Surroundings, target: state_module.UpgradeTarget
+) -> None:
+    """Write the target of an upgrade; the status job does the rest.
+
+    Call it with the cluster's lock held.
+
+    :raises K8sDriverError: it could not be written; nothing has changed.
+    """
+    observed = look(around)
+    if observed.cluster is None:
+        raise exceptions.UnsupportedOperation("The cluster has no stack.")
+    action = actions.BeginUpgrade(
+        generation=observed.cluster.state.stack.generation, target=target
+    )
+    act.perform(_scene(around, observed), action)
 
 
 def look(around: Surroundings) -> observed_module.Observed:

@@ -69,6 +69,14 @@ class Observed:
         return members.Members()
 
     @property
+    def upgrade(self) -> state_module.UpgradeTarget | None:
+        """Return the target of the upgrade that is under way."""
+        if self.cluster is None:
+            return None
+        operation = self.cluster.state.stack.operation
+        return operation.target if operation else None
+
+    @property
     def digest(self) -> board.Digest | None:
         """Return the newest signed digest that is not stale."""
         boards = self.cluster.boards.values() if self.cluster else ()

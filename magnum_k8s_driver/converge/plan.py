@@ -13,7 +13,9 @@ from magnum_k8s_driver.converge import actions
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import readiness
 from magnum_k8s_driver.converge import resize
+from magnum_k8s_driver.converge import upgrade
 from magnum_k8s_driver.model import record
+from magnum_k8s_driver.model import state
 from magnum_k8s_driver.ports import heat
 
 _ACTIVE = "ACTIVE"
@@ -73,7 +75,14 @@ def _update(
     if cluster is None:
         return ()
     found: list[actions.Action] = []
+    target = observed.upgrade
+    rolling = None
+    if target is not None:
+        rolling = upgrade.current_group(observed, target)
+        found += _upgrade(observed, rolling, target, limits)
     for group in observed.record.workers:
+        if rolling is not None and group == rolling:
+            continue
         stack = observed.workers.get(group.uuid)
         if group.intent is record.Intent.DELETE:
             if stack is not None and not _deleting(stack.stack):
@@ -84,6 +93,37 @@ def _update(
         else:
             found += _resize(observed, group, limits)
     return (*found, *_housekeeping(observed))
+
+
+def _upgrade(
+    observed: observed_module.Observed,
+    group: record.GroupRecord | None,
+    target: state.UpgradeTarget,
+    limits: Limits,
+) -> list[actions.Action]:
+    """Return the next step of the group whose turn it is, or the end."""
+    cluster = observed.cluster
+    if cluster is None or _busy(cluster.stack):
+        return []
+    cluster_generation = cluster.state.stack.generation
+    if group is None:
+        return [actions.CommitUpgrade(generation=cluster_generation)]
+    step = upgrade.step(observed, group, target, limits.drain_timeout)
+    if not step:
+        return []
+    worker = observed.workers.get(group.uuid)
+    return [
+        actions.UpgradeMembers(
+            group_uuid=group.uuid,
+            generation=worker.state.generation
+            if worker
+            else cluster_generation,
+            order=step.order,
+            drain=step.drain,
+            remove=step.remove,
+            add=step.add,
+        )
+    ]
 
 
 def _resize(

@@ -8,6 +8,7 @@ from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import sentences
 from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import members
+from magnum_k8s_driver.model import problems as problems_module
 from magnum_k8s_driver.model import record
 from magnum_k8s_driver.model import spec
 from magnum_k8s_driver.ports import heat
@@ -37,6 +38,8 @@ class NodeView:
     stage: Stage
     phase: str = ""
     """Phase of the node program, empty while unknown."""
+    operation: str = ""
+    """Operation the node last took up, as it says."""
     version: str = ""
     error: board.NodeError | None = None
     draining: bool = False
@@ -74,6 +77,8 @@ def is_complete(observed: observed_module.Observed) -> bool:
         return False
     if cluster.stack.phase is not heat.StackPhase.COMPLETE:
         return False
+    if observed.upgrade is not None:
+        return False
     for group in observed.record.groups:
         if not is_group_complete(observed, group):
             return False
@@ -108,6 +113,24 @@ def waiting_addons(observed: observed_module.Observed) -> tuple[str, ...]:
     )
 
 
+def unready(
+    observed: observed_module.Observed,
+) -> tuple[problems_module.Problem, ...]:
+    """Return why a cluster is in no state to be upgraded."""
+    if is_complete(observed):
+        return ()
+    sentences = [
+        node_sentence(node)
+        for group in observed.record.kept_groups
+        for node in nodes(observed, group)
+        if node.stage is not Stage.READY
+    ] or ["The cluster is not complete; resize it to its size to repair it."]
+    return tuple(
+        problems_module.Problem(subject="health", sentence=one)
+        for one in sentences
+    )
+
+
 def problems(observed: observed_module.Observed) -> tuple[str, ...]:
     """Return one sentence for each permanent error.
 
@@ -130,6 +153,8 @@ def problems(observed: observed_module.Observed) -> tuple[str, ...]:
     for node in nodes(observed, observed.record.control_plane):
         if node.stage is Stage.FAILED and node.error is not None:
             found.append(node_sentence(node))
+    for group in observed.record.kept_groups:
+        found += _order_problems(observed, group)
     for name, addon in _addons(observed).items():
         if addon.required and addon.state == "failed":
             found.append(f"Add-on {name} failed: {addon.message.rstrip('.')}.")
@@ -145,6 +170,36 @@ def node_sentence(node: NodeView) -> str:
     hint = f" {error.hint.rstrip('.')}." if error.hint else ""
     message = error.message.rstrip(".")
     return f"Node {node.name} failed{phase}: {message}.{hint}"
+
+
+def failed_orders(
+    observed: observed_module.Observed, group: record.GroupRecord
+) -> tuple[str, ...]:
+    """Return members that failed at changing to the version ordered."""
+    ordered = observed.members_of(group).all
+    return tuple(
+        member.name
+        for member, node in zip(ordered, nodes(observed, group), strict=True)
+        if node.error is not None
+        and member.state is members.MemberState.ACTIVE
+        and node.operation == member.operation
+        and node.version not in ("", member.kubernetes_version)
+    )
+
+
+def _order_problems(
+    observed: observed_module.Observed, group: record.GroupRecord
+) -> list[str]:
+    failed = {
+        observed.record.node_name(group, name)
+        for name in failed_orders(observed, group)
+    }
+    return [
+        f"{node_sentence(node)} The other nodes work; resize to the same "
+        "size to go on, or name this node in nodes_to_remove."
+        for node in nodes(observed, group)
+        if node.name in failed
+    ]
 
 
 def _server_problems(
@@ -204,7 +259,12 @@ def _node(
         # A report of an earlier server under this name says nothing.
         if report is not None and report.server_id != server.id:
             report = None
-    return _running(observed, name, report)
+    view = _running(observed, name, report)
+    ordered = view.operation in ("", member.operation)
+    if view.stage is Stage.FAILED and not ordered:
+        # It failed at what it was told before; the new order may heal it.
+        return _running(observed, name, None)
+    return view
 
 
 def _running(
@@ -218,12 +278,20 @@ def _running(
         error = report.error or board.NodeError(
             phase=report.phase, message="the node gave no reason"
         )
-        return NodeView(name=name, stage=Stage.FAILED, error=error)
+        return NodeView(
+            name=name,
+            stage=Stage.FAILED,
+            phase=report.phase,
+            operation=report.operation,
+            version=known.version if known else "",
+            error=error,
+        )
     if known is not None and known.ready:
         return NodeView(
             name=name,
             stage=Stage.READY,
             phase=known.phase,
+            operation=known.operation,
             version=known.version,
             error=known.error,
         )
@@ -233,6 +301,7 @@ def _running(
             name=name,
             stage=Stage.BOOTING,
             phase=known.phase or "joined",
+            operation=known.operation,
             version=known.version,
             error=known.error or distress,
         )

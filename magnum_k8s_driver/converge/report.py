@@ -12,6 +12,7 @@ from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import readiness
 from magnum_k8s_driver.converge import resize
 from magnum_k8s_driver.converge import sentences
+from magnum_k8s_driver.converge import upgrade
 from magnum_k8s_driver.model import record
 from magnum_k8s_driver.model import spec
 from magnum_k8s_driver.ports import heat
@@ -85,6 +86,8 @@ def progress(observed: observed_module.Observed) -> str:
         return "preparing identity, network and API endpoint"
     if not cluster.state.stack.members.all:
         return "building network and API endpoint"
+    if observed.upgrade is not None:
+        return upgrade.progress(observed, observed.upgrade)
     parts = [
         _group_progress(observed, group)
         for group in observed.record.kept_groups

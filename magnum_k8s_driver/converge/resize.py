@@ -55,7 +55,7 @@ def change(
     }
     settled = stack.stack.phase is not heat.StackPhase.IN_PROGRESS
     lost = _lost(observed, group, views) if settled else set()
-    named = _named(observed, group, asked)
+    named = set(named_members(observed, group, asked) if asked else ())
     going = {
         one.name
         for one in stack.state.members.all
@@ -64,11 +64,7 @@ def change(
     remove = lost | {
         name
         for name in going
-        if settled
-        and (
-            views[name].phase == DRAINED
-            or _overdue(observed, stack, drain_timeout)
-        )
+        if settled and may_go(observed, group, views[name], drain_timeout)
     }
     staying = [
         name
@@ -84,6 +80,31 @@ def change(
         remove=_ordered(stack, remove),
         add=max(-surplus, 0),
     )
+
+
+def may_go(
+    observed: observed_module.Observed,
+    group: record.GroupRecord,
+    node: readiness.NodeView,
+    drain_timeout: float,
+) -> bool:
+    """Tell whether a draining member can be taken off the list."""
+    return (
+        node.phase == DRAINED
+        or node.name not in observed.servers
+        or _overdue(observed, observed.workers[group.uuid], drain_timeout)
+    )
+
+
+def named_members(
+    observed: observed_module.Observed,
+    group: record.GroupRecord,
+    removal: record.Removal,
+) -> tuple[str, ...]:
+    """Return the members a resize names; what is unknown is no member."""
+    references = _references(observed, group)
+    named = {references[one] for one in removal.nodes if one in references}
+    return _ordered(observed.workers[group.uuid], named)
 
 
 def unknown_nodes(observed: observed_module.Observed) -> tuple[str, ...]:
@@ -105,18 +126,6 @@ def _asked(
     if removal is None or removal.group_uuid != group.uuid:
         return None
     return removal
-
-
-def _named(
-    observed: observed_module.Observed,
-    group: record.GroupRecord,
-    asked: record.Removal | None,
-) -> set[str]:
-    """Return the members a resize names; what is unknown is no member."""
-    if asked is None:
-        return set()
-    references = _references(observed, group)
-    return {references[one] for one in asked.nodes if one in references}
 
 
 def _references(

@@ -81,6 +81,22 @@ class Members:
             ),
         )
 
+    def at_version(
+        self, version: str, operation: str, *names: str
+    ) -> "Members":
+        """Return the list with some members ordered to another version."""
+        return Members(
+            next_index=self.next_index,
+            all=tuple(
+                dataclasses.replace(
+                    one, kubernetes_version=version, operation=operation
+                )
+                if one.name in names
+                else one
+                for one in self.all
+            ),
+        )
+
     @property
     def names(self) -> tuple[str, ...]:
         """Names of all members."""

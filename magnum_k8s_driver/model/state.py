@@ -10,6 +10,20 @@ from magnum_k8s_driver.model import members as members_module
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class UpgradeTarget:
+    """Where an upgrade leads; kept until every member is there."""
+
+    template_id: str
+    """Magnum's id of the cluster template that takes over at the end."""
+    version: str
+    """Kubernetes version with its leading ``v``."""
+    batch_size: int
+    """How many workers of a group change at the same time."""
+    images: Mapping[str, str]
+    """UUID of each group that takes part to the id of its image."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Operation:
     """The operation a stack's last change belongs to."""
 
@@ -19,6 +33,17 @@ class Operation:
     """``create``, ``resize``, ``upgrade``, ..."""
     started: float
     """Seconds since the epoch."""
+    target: UpgradeTarget | None = None
+    """Set in the cluster stack while an upgrade is under way."""
+
+    @classmethod
+    def from_parameter(cls, value: str) -> "Operation | None":
+        """Read the stack parameter; Heat returns JSON as text."""
+        data = json.loads(value or "{}")
+        if not data:
+            return None
+        target = data.pop("target", None)
+        return cls(**data, target=UpgradeTarget(**target) if target else None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,10 +99,9 @@ def read_stack_state(parameters: Mapping[str, str]) -> StackState:
     :raises ValueError: the stack was not made by this driver.
     """
     try:
-        operation = json.loads(parameters["operation"] or "{}")
         return StackState(
             generation=int(parameters["generation"]),
-            operation=Operation(**operation) if operation else None,
+            operation=Operation.from_parameter(parameters["operation"]),
             members=members_module.Members.from_parameter(
                 parameters["members"]
             ),

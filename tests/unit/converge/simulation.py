@@ -9,6 +9,7 @@ from magnum_k8s_driver.converge import plan
 from magnum_k8s_driver.converge import report
 from magnum_k8s_driver.model import record as record_module
 from magnum_k8s_driver.model import spec as spec_module
+from magnum_k8s_driver.model import state
 from tests import fakes
 from tests import samples
 
@@ -27,6 +28,7 @@ class Simulation:
         self.spec = samples.spec(project_id=self.cloud.project_id, **changes)
         self.intent = record_module.Intent.CREATE
         self.group_intents = {}
+        self.committed = []
         self.prepared = True
         self.stack_id = None
         self.created = self.cloud.now
@@ -64,7 +66,15 @@ class Simulation:
 
     def converge(self, removal=None):
         """Call converge once and write the report as Magnum would."""
-        around = converge.Surroundings(
+        self.written = converge.converge(self.around(removal))
+        self.history.append(self.written.reason)
+        if self.written.stack_id:
+            self.stack_id = self.written.stack_id
+        return self.written
+
+    def around(self, removal=None):
+        """Return what converge is called with."""
+        return converge.Surroundings(
             cloud=self.cloud,
             settings=act.Settings(
                 service_roles=("member", "load-balancer_member"),
@@ -80,12 +90,8 @@ class Simulation:
             save_stack_id=self._save_stack_id,
             lock=self.cloud.lock,
             is_last_in_project=lambda: True,
+            commit_upgrade=self._commit_upgrade,
         )
-        self.written = converge.converge(around)
-        self.history.append(self.written.reason)
-        if self.written.stack_id:
-            self.stack_id = self.written.stack_id
-        return self.written
 
     def run(self, limit=600):
         """Call the status job until the outcome is final."""
@@ -150,6 +156,31 @@ class Simulation:
         if self.refusal:
             raise self.refusal
         return self.spec
+
+    def upgrade(self, version, batch=1, image=None):
+        """Do what Magnum's upgrade hook does after its checks."""
+        target = state.UpgradeTarget(
+            template_id="new-template",
+            version=version,
+            batch_size=batch,
+            images={
+                one.uuid: image or one.image_id for one in self.spec.groups
+            },
+        )
+        converge.begin_upgrade(self.around(), target)
+        self.intent = record_module.Intent.UPDATE
+        self.changed = self.cloud.now
+
+    def versions(self):
+        """Return the version each node runs."""
+        return {
+            name: self.cloud.nodes.by_id[server].version
+            for name, server in self.servers().items()
+        }
+
+    def _commit_upgrade(self, target):
+        self.committed.append(target.template_id)
+        self.spec = with_version(self.spec, target.version)
 
     def _save_stack_id(self, stack_id):
         self.stack_id = stack_id

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Perform the actions of a plan.
+
+Each function finds what an earlier, interrupted attempt has already made
+before it makes anything. Nothing here decides what shall be done.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from oslo_log import log as logging
+
+from magnum_k8s_driver.converge import actions
+from magnum_k8s_driver.converge.act import change
+from magnum_k8s_driver.converge.act import create
+from magnum_k8s_driver.converge.act import delete
+from magnum_k8s_driver.converge.act import scene as scene_module
+
+LOG = logging.getLogger(__name__)
+
+Scene = scene_module.Scene
+Settings = scene_module.Settings
+
+_PERFORMERS: dict[type, Callable[[Any, Scene], None]] = {
+    actions.PrepareIdentity: create.prepare_identity,
+    actions.CreateClusterStack: create.create_cluster_stack,
+    actions.CreateControlPlane: create.create_control_plane,
+    actions.CreateWorkerStack: create.create_worker_stack,
+    actions.RecordInitialised: create.record_initialised,
+    actions.ChangeMembers: change.change_members,
+    actions.BeginUpgrade: change.begin_upgrade,
+    actions.UpgradeMembers: change.upgrade_members,
+    actions.CommitUpgrade: change.commit_upgrade,
+    actions.DropUserData: delete.drop_user_data,
+    actions.DisableIdentity: delete.disable_identity,
+    actions.DeleteStack: delete.delete_stack,
+    actions.RemoveLeftovers: delete.remove_leftovers,
+    actions.ForgetCluster: delete.forget_cluster,
+}
+
+
+def perform(scene: Scene, action: actions.Action) -> None:
+    """Perform one action.
+
+    :raises InvalidClusterSpec: the request cannot be carried out.
+    :raises StaleGeneration: the world is not the one the plan was made from.
+    :raises CloudError: a service refused or failed.
+    """
+    LOG.debug("Cluster %s: %s", scene.record.uuid, type(action).__name__)
+    _PERFORMERS[type(action)](action, scene)

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Change a running cluster."""
+
+import dataclasses
+
+from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.converge import actions
+from magnum_k8s_driver.converge.act import orders
+from magnum_k8s_driver.converge.act import scene as scene_module
+from magnum_k8s_driver.converge.act import stacks
+from magnum_k8s_driver.model import members as members_module
+from magnum_k8s_driver.model import spec as spec_module
+from magnum_k8s_driver.model import state as state_module
+from magnum_k8s_driver.render import cluster_stack
+from magnum_k8s_driver.render import worker_stack
+
+
+def change_members(
+    action: actions.ChangeMembers, scene: scene_module.Scene
+) -> None:
+    """Let members of a worker group come, drain and go."""
+    spec = scene.load_spec()
+    group = orders.current_group(scene, spec, action.group_uuid)
+    stack = scene.observed.workers[action.group_uuid]
+    operation = stack.state.operation
+    if operation is None or action.drain or action.add:
+        operation = state_module.Operation(
+            id=f"resize-{stack.state.generation + 1}",
+            kind="resize",
+            started=scene.observed.now,
+        )
+    kept = stack.state.members.without(*action.remove)
+    kept = kept.marked(
+        members_module.MemberState.DRAINING, operation.id, *action.drain
+    )
+    kept = orders.with_new_workers(
+        scene, spec, group, kept, action.add, operation
+    )
+    timeout = scene.settings.update_timeout_minutes
+    update = worker_stack.update(
+        spec,
+        group,
+        stack.state.advanced(members=kept, operation=operation),
+        timeout_minutes=timeout,
+    )
+    stacks.update(scene.cloud.heat, stack.stack.id, update, action.generation)
+
+
+def begin_upgrade(
+    action: actions.BeginUpgrade, scene: scene_module.Scene
+) -> None:
+    """Write the target of an upgrade into the cluster stack."""
+    operation = state_module.Operation(
+        id=f"upgrade-{action.generation + 1}",
+        kind="upgrade",
+        started=scene.observed.now,
+        target=action.target,
+    )
+    stacks.update_record(scene, action.generation, operation)
+
+
+def upgrade_members(
+    action: actions.UpgradeMembers, scene: scene_module.Scene
+) -> None:
+    """Take the next members of a group to the target."""
+    target = scene.observed.upgrade
+    if target is None:
+        raise exceptions.StaleGeneration("the upgrade is over")
+    spec = scene.load_spec()
+    worker = scene.observed.workers.get(action.group_uuid)
+    state = worker.state if worker else scene.cluster.state.stack
+    operation = state_module.Operation(
+        id=f"upgrade-{state.generation + 1}",
+        kind="upgrade",
+        started=scene.observed.now,
+    )
+    kept = state.members.without(*action.remove)
+    kept = kept.marked(
+        members_module.MemberState.DRAINING, operation.id, *action.drain
+    ).at_version(target.version, operation.id, *action.order)
+    if worker is None:
+        _update_control_plane(scene, spec, kept, action.generation)
+        return
+    group = dataclasses.replace(
+        next(one for one in spec.workers if one.uuid == action.group_uuid),
+        kubernetes_version=target.version,
+        image_id=target.images[action.group_uuid],
+    )
+    kept = orders.with_new_workers(
+        scene, spec, group, kept, action.add, operation
+    )
+    update = worker_stack.update(
+        spec,
+        group,
+        state.advanced(members=kept, operation=operation),
+        timeout_minutes=scene.settings.update_timeout_minutes,
+    )
+    stacks.update(scene.cloud.heat, worker.stack.id, update, action.generation)
+
+
+def commit_upgrade(
+    action: actions.CommitUpgrade, scene: scene_module.Scene
+) -> None:
+    """Make the target what the cluster is, and forget it."""
+    target = scene.observed.upgrade
+    if target is None:
+        raise exceptions.StaleGeneration("the upgrade is over")
+    # Magnum's rows first: repeated after a crash they end the same.
+    scene.commit_upgrade(target)
+    operation = state_module.Operation(
+        id=f"upgrade-{action.generation + 1}",
+        kind="upgrade",
+        started=scene.observed.now,
+    )
+    stacks.update_record(scene, action.generation, operation)
+
+
+def _update_control_plane(
+    scene: scene_module.Scene,
+    spec: spec_module.ClusterSpec,
+    changed: members_module.Members,
+    generation: int,
+) -> None:
+    cluster = scene.cluster
+    state = dataclasses.replace(
+        cluster.state, stack=cluster.state.stack.advanced(members=changed)
+    )
+    update = cluster_stack.update(
+        spec,
+        state,
+        boards=changed.names,
+        timeout_minutes=scene.settings.update_timeout_minutes,
+    )
+    stacks.update(scene.cloud.heat, cluster.stack.id, update, generation)

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make a cluster."""
+
+import dataclasses
+
+from magnum_k8s_driver.converge import actions
+from magnum_k8s_driver.converge import secret as secret_module
+from magnum_k8s_driver.converge import user_data
+from magnum_k8s_driver.converge.act import orders
+from magnum_k8s_driver.converge.act import scene as scene_module
+from magnum_k8s_driver.converge.act import stacks
+from magnum_k8s_driver.model import members as members_module
+from magnum_k8s_driver.model import state as state_module
+from magnum_k8s_driver.ports import heat as heat_port
+from magnum_k8s_driver.render import cluster_stack
+from magnum_k8s_driver.render import worker_stack
+
+
+def prepare_identity(
+    action: actions.PrepareIdentity, scene: scene_module.Scene
+) -> None:
+    """Store the cluster secret and make the identities."""
+    # Everything wrong with the request is told before the first write.
+    spec = scene.load_spec()
+    cloud = scene.cloud
+    with scene_module.project_lock(scene.lock, spec.project_id):
+        cloud.identity.grant_service_roles(
+            spec.project_id, scene.settings.service_roles
+        )
+    if cloud.certificates.find_secret() is None:
+        cloud.certificates.store_secret(secret_module.generate().to_text())
+    _reference, bundle = orders.read_secret(scene)
+    cloud.identity.ensure_cluster_user(
+        spec.uuid,
+        spec.project_id,
+        bundle.identity_password,
+        scene.settings.cluster_roles,
+    )
+
+
+def create_cluster_stack(
+    action: actions.CreateClusterStack, scene: scene_module.Scene
+) -> None:
+    """Make network, endpoint and boards."""
+    spec = scene.load_spec()
+    reference, _bundle = orders.read_secret(scene)
+    state = state_module.ClusterState(
+        stack=state_module.StackState(
+            generation=1,
+            operation=orders.create_operation(scene),
+            members=members_module.Members(),
+        ),
+        secret_ref=reference,
+        ssh_public_key=spec.ssh_public_key,
+    )
+    boards = state.stack.members.next_names(spec.control_plane.count)
+    request = cluster_stack.request(
+        spec,
+        state,
+        boards=boards,
+        timeout_minutes=scene.record.create_timeout_minutes,
+    )
+    scene.save_stack_id(stacks.create(scene.cloud.heat, request))
+
+
+def create_control_plane(
+    action: actions.CreateControlPlane, scene: scene_module.Scene
+) -> None:
+    """Add the first control-plane members."""
+    spec = scene.load_spec()
+    cluster = scene.cluster
+    state = cluster.state
+    operation = orders.create_operation(scene)
+    names = state.stack.members.next_names(spec.control_plane.count)
+    texts = user_data.control_plane(
+        scene.cloud, spec, orders.for_nodes(scene, operation.id), names
+    )
+    new = [
+        orders.member(
+            spec.control_plane,
+            name,
+            orders.store(
+                scene, spec.control_plane.name, operation.id, text, name
+            ),
+            operation.id,
+        )
+        for name, text in texts.items()
+    ]
+    stack = state.stack.advanced(
+        members=state.stack.members.with_new(*new), operation=operation
+    )
+    update = cluster_stack.update(
+        spec,
+        dataclasses.replace(state, stack=stack),
+        boards=names,
+        timeout_minutes=scene.record.create_timeout_minutes,
+    )
+    stacks.update(
+        scene.cloud.heat, cluster.stack.id, update, action.generation
+    )
+
+
+def create_worker_stack(
+    action: actions.CreateWorkerStack, scene: scene_module.Scene
+) -> None:
+    """Make the stack of one worker group."""
+    spec = scene.load_spec()
+    group = orders.current_group(scene, spec, action.group_uuid)
+    cluster = scene.cluster
+    operation = orders.create_operation(scene)
+    config_id = orders.worker_config(scene, spec, group, operation.id)
+    empty = members_module.Members()
+    new = [
+        orders.member(group, name, config_id, operation.id)
+        for name in empty.next_names(group.count)
+    ]
+    outputs = cluster.stack.outputs
+    request = worker_stack.request(
+        spec,
+        group,
+        state_module.StackState(
+            generation=1,
+            operation=operation,
+            members=empty.with_new(*new),
+        ),
+        worker_stack.Attachment(
+            network_id=outputs["network_id"],
+            subnet_id=outputs["subnet_id"],
+            security_group_id=outputs["node_security_group_id"],
+        ),
+        timeout_minutes=scene.record.create_timeout_minutes,
+    )
+    stacks.create(scene.cloud.heat, request)
+
+
+def record_initialised(
+    action: actions.RecordInitialised, scene: scene_module.Scene
+) -> None:
+    """Remember for ever that kubeadm init succeeded."""
+    cluster = scene.cluster
+    state = dataclasses.replace(
+        cluster.state,
+        initialised=True,
+        stack=cluster.state.stack.advanced(),
+    )
+    # No template travels along: nothing but the record changes.
+    update = heat_port.StackUpdate(
+        parameters=state.parameters(),
+        timeout_minutes=scene.settings.update_timeout_minutes,
+    )
+    stacks.update(
+        scene.cloud.heat, cluster.stack.id, update, action.generation
+    )

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What new members are told: secrets, user data, their entry in the list."""
+
+import dataclasses
+
+from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.converge import secret as secret_module
+from magnum_k8s_driver.converge import user_data
+from magnum_k8s_driver.converge.act import scene as scene_module
+from magnum_k8s_driver.model import members as members_module
+from magnum_k8s_driver.model import record as record_module
+from magnum_k8s_driver.model import spec as spec_module
+from magnum_k8s_driver.model import state as state_module
+
+
+def create_operation(scene: scene_module.Scene) -> state_module.Operation:
+    creating = scene.record.intent is record_module.Intent.CREATE
+    started = scene.record.created if creating else scene.observed.now
+    return state_module.Operation(
+        id="create-1", kind="create", started=started
+    )
+
+
+def for_nodes(scene: scene_module.Scene, operation: str) -> user_data.Orders:
+    stack = scene.cluster.stack
+    _reference, bundle = read_secret(scene)
+    return user_data.Orders(
+        operation=operation,
+        endpoint=user_data.endpoint(stack),
+        signals=stack.outputs,
+        secret=bundle,
+        artifact_mirror=scene.settings.artifact_mirror,
+    )
+
+
+def read_secret(
+    scene: scene_module.Scene,
+) -> tuple[str, secret_module.ClusterSecret]:
+    """Return the reference and the content of the stored cluster secret."""
+    certificates = scene.cloud.certificates
+    reference = (
+        scene.observed.cluster.state.secret_ref
+        if scene.observed.cluster is not None
+        else certificates.find_secret()
+    )
+    if not reference:
+        raise exceptions.StaleGeneration("the cluster secret is not stored")
+    text = certificates.read_secret(reference)
+    return reference, secret_module.ClusterSecret.from_text(text)
+
+
+def member(
+    group: spec_module.NodeGroupSpec,
+    name: str,
+    config_id: str,
+    operation: str,
+) -> members_module.Member:
+    return members_module.Member(
+        name=name,
+        image_id=group.image_id,
+        flavor_id=group.flavor_id,
+        kubernetes_version=group.kubernetes_version,
+        user_data=config_id,
+        operation=operation,
+    )
+
+
+def store(
+    scene: scene_module.Scene,
+    group: str,
+    operation: str,
+    text: str,
+    member: str = "",
+) -> str:
+    """Store user data under a known name, once."""
+    name = "-".join(
+        part
+        for part in (scene.record.prefix, group, operation, member)
+        if part
+    )
+    for config_id, stored in scene.observed.user_data.items():
+        # Of an attempt that died before anything referred to it; its token
+        # may be old, and its text cannot be trusted to be this one.
+        if stored == name:
+            scene.cloud.heat.delete_config(config_id)
+    return scene.cloud.heat.create_config(name, text)
+
+
+def worker_config(
+    scene: scene_module.Scene,
+    spec: spec_module.ClusterSpec,
+    group: spec_module.NodeGroupSpec,
+    operation: str,
+) -> str:
+    """Store the user data that new workers of a group share."""
+    text = user_data.worker(
+        scene.cloud,
+        spec,
+        group,
+        for_nodes(scene, operation),
+        scene.observed.now,
+    )
+    return store(scene, group.name, operation, text)
+
+
+def current_group(
+    scene: scene_module.Scene, spec: spec_module.ClusterSpec, group_uuid: str
+) -> spec_module.NodeGroupSpec:
+    """Return a worker group with the version it runs now.
+
+    The version of a request that names none is the newest the driver knows,
+    which may have become newer than the cluster's control plane.
+    """
+    group = next(one for one in spec.workers if one.uuid == group_uuid)
+    observed = scene.observed
+    if observed.record.intent is record_module.Intent.CREATE:
+        return group
+    row = next(
+        one for one in observed.record.workers if one.uuid == group_uuid
+    )
+    running = (
+        observed.members_of(row).all
+        or observed.members_of(observed.record.control_plane).all
+    )
+    return dataclasses.replace(
+        group, kubernetes_version=running[-1].kubernetes_version
+    )
+
+
+def with_new_workers(
+    scene: scene_module.Scene,
+    spec: spec_module.ClusterSpec,
+    group: spec_module.NodeGroupSpec,
+    kept: members_module.Members,
+    count: int,
+    operation: state_module.Operation,
+) -> members_module.Members:
+    if not count:
+        return kept
+    config_id = worker_config(scene, spec, group, operation.id)
+    return kept.with_new(
+        *(
+            member(group, name, config_id, operation.id)
+            for name in kept.next_names(count)
+        )
+    )

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Magnum's rows of one cluster, always as they are in the database.
+
+They are read with an all-tenants admin context: the caller's own may not see
+the template, or may belong to another project.
+"""
+
+from typing import Any
+
+from magnum.common import context as magnum_context
+from magnum import objects
+
+from magnum_k8s_driver import intake
+from magnum_k8s_driver import records
+from magnum_k8s_driver.model import fields
+from magnum_k8s_driver.model import record as record_module
+from magnum_k8s_driver.model import state as state_module
+
+
+class Rows:
+    """Magnum's rows of one cluster, always as they are in the database."""
+
+    def __init__(self, cluster: Any) -> None:
+        self.cluster = cluster
+        self._context = magnum_context.make_admin_context(all_tenants=True)
+
+    def groups(self) -> list[Any]:
+        """Return the node group rows."""
+        return list(objects.NodeGroup.list(self._context, self.cluster.uuid))
+
+    def read(self) -> record_module.ClusterRecord:
+        """Return the rows as values.
+
+        :raises magnum.common.exception.ClusterNotFound: the row is gone.
+        """
+        fresh = objects.Cluster.get_by_uuid(self._context, self.cluster.uuid)
+        return records.read(fresh, self.groups())
+
+    def inputs(self) -> fields.ClusterInputs:
+        """Return what the user asked for."""
+        template = objects.ClusterTemplate.get_by_uuid(
+            self._context, self.cluster.cluster_template_id
+        )
+        return intake.inputs(self.cluster, template, self.groups())
+
+    def apply(self, written: record_module.ClusterReport) -> None:
+        """Write a report, unless the intent changed while it was made."""
+        if self.read().intent is written.intent:
+            records.apply(self.cluster, self.groups(), written)
+
+    def refuse(self, reason: str) -> None:
+        """Mark a cluster of which nothing was made as failed."""
+        record = self.read()
+        failed = record_module.Outcome.FAILED
+        groups = {
+            group.uuid: record_module.GroupReport(
+                intent=record.intent,
+                outcome=failed,
+                reason=reason,
+                stack_id=None,
+                version="",
+                node_addresses=(),
+            )
+            for group in record.groups
+        }
+        self.apply(
+            record_module.ClusterReport(
+                intent=record.intent,
+                outcome=failed,
+                reason=reason,
+                groups=groups,
+            )
+        )
+
+    def complain(self, sentence: str) -> None:
+        """Tell why nothing could be done this time."""
+        records.complain(self.cluster, f"{sentence} Trying again.")
+
+    def commit_upgrade(self, target: state_module.UpgradeTarget) -> None:
+        """Make the target of an upgrade what the cluster is."""
+        template = objects.ClusterTemplate.get_by_uuid(
+            self._context, target.template_id
+        )
+        records.commit_upgrade(self.cluster, self.groups(), template, target)
+
+    def is_last_in_project(self) -> bool:
+        """Tell whether no other cluster of ours is in the project."""
+        project = {"project_id": self.cluster.project_id}
+        listed = objects.Cluster.list(self._context, filters=project)
+        return all(one.uuid == self.cluster.uuid for one in listed)
+
+    def save_stack_id(self, stack_id: str) -> None:
+        """Save the cluster stack's id at once."""
+        records.save_stack_id(self.cluster, stack_id)

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Upgrading clusters on the simulated cloud."""
+
+import testtools
+
+from tests.unit.converge import simulation
+from tests.unit.converge import test_resize
+
+COMPLETE = simulation.Outcome.COMPLETE
+FAILED = simulation.Outcome.FAILED
+NEW = "v1.37.2"
+
+
+class TestInPlace(testtools.TestCase):
+    def test_every_node_keeps_its_server(self):
+        sim = test_resize.running()
+        before = sim.servers()
+        sim.upgrade(NEW)
+        written = sim.run()
+        self.assertEqual(COMPLETE, written.outcome, written.reason)
+        self.assertEqual(before, sim.servers())
+        self.assertEqual({NEW}, set(sim.versions().values()))
+        self.assertEqual(["new-template"], sim.committed)
+        self.assertEqual(NEW, written.coe_version)
+
+    def test_control_plane_first_then_batches(self):
+        sim = test_resize.running().with_count(2)
+        sim.resize(4)
+        sim.run()
+        sim.upgrade(NEW, batch=2)
+        seen = []
+        for _tick in range(60):
+            if sim.converge().outcome is COMPLETE:
+                break
+            sim.cloud.tick(5)
+            new = {k for k, v in sim.versions().items() if v == NEW}
+            if not seen or seen[-1] != new:
+                seen.append(new)
+        self.assertEqual({"cp-0"}, next(one for one in seen if one))
+        self.assertEqual(5, len(seen[-1]))
+        sizes = [len(one) for one in seen]
+        self.assertEqual(sorted(sizes), sizes)
+
+    def test_reasons_read_like_progress(self):
+        sim = test_resize.running()
+        sim.upgrade(NEW)
+        sim.run()
+        self.assertIn(
+            f"Upgrading to {NEW}: control plane 1/1 at {NEW}, workers 1/2 "
+            f"at {NEW}.",
+            sim.history,
+        )
+
+    def test_failing_member_stops_the_roll_and_resize_resumes(self):
+        sim = test_resize.running()
+        how = sim.cloud.nodes.behave(
+            "*-worker-0", upgrade_error="no space left on device"
+        )
+        sim.upgrade(NEW)
+        written = sim.run()
+        self.assertEqual(FAILED, written.outcome)
+        self.assertIn("worker-0 failed in phase upgrade", written.reason)
+        self.assertIn("no space left on device", written.reason)
+        self.assertNotEqual(NEW, sim.versions()["worker-1"])
+        self.assertEqual([], sim.committed)
+        how.upgrade_error = ""
+        before = sim.servers()
+        sim.resize(2)
+        written = sim.run()
+        self.assertEqual(COMPLETE, written.outcome, written.reason)
+        self.assertEqual(before, sim.servers())
+        self.assertEqual({NEW}, set(sim.versions().values()))
+
+    def test_naming_the_failed_member_abandons_it(self):
+        sim = test_resize.running()
+        sim.cloud.nodes.behave("*-worker-0", upgrade_error="disk is broken")
+        sim.upgrade(NEW)
+        sim.run()
+        sim.resize(2, "0")
+        written = sim.run()
+        self.assertEqual(COMPLETE, written.outcome, written.reason)
+        self.assertEqual({"cp-0", "worker-1", "worker-2"}, set(sim.servers()))
+        self.assertEqual({NEW}, set(sim.versions().values()))
+
+    def test_three_control_planes_one_at_a_time(self):
+        sim = simulation.Simulation().with_count(1, control_planes=3)
+        sim.run()
+        sim.upgrade(NEW)
+        most = 0
+        for _tick in range(80):
+            if sim.converge().outcome is COMPLETE:
+                break
+            sim.cloud.tick(5)
+            ordered = [
+                node
+                for node in sim.cloud.nodes.by_id.values()
+                if node.control_plane
+                and node.metadata["magnum_version"] == NEW
+                and node.version != NEW
+            ]
+            most = max(most, len(ordered))
+        self.assertEqual(1, most)
+        self.assertEqual({NEW}, set(sim.versions().values()))
+
+
+class TestReplaced(testtools.TestCase):
+    def test_workers_with_a_new_image_are_replaced(self):
+        sim = test_resize.running()
+        control_plane = sim.servers()["cp-0"]
+        sim.upgrade(NEW, image="new-image")
+        fewest = 2
+        for _tick in range(120):
+            written = sim.converge()
+            if written.outcome is not simulation.Outcome.IN_PROGRESS:
+                break
+            sim.cloud.tick(5)
+            joined = [
+                node
+                for node in sim.cloud.nodes.by_id.values()
+                if node.joined and not node.control_plane
+            ]
+            fewest = min(fewest, len(joined))
+        self.assertEqual(COMPLETE, written.outcome, written.reason)
+        self.assertEqual({"cp-0", "worker-2", "worker-3"}, set(sim.servers()))
+        self.assertEqual(control_plane, sim.servers()["cp-0"])
+        self.assertEqual({NEW}, set(sim.versions().values()))
+        self.assertEqual(2, fewest)
+
+
+class TestUpdates(testtools.TestCase):
+    def test_no_more_updates_than_batches_need(self):
+        sim = test_resize.running()
+        sim.resize(20)
+        sim.run()
+        before = sim.cloud.calls.count("heat", "update")
+        sim.upgrade(NEW, batch=5)
+        self.assertEqual(COMPLETE, sim.run().outcome)
+        # Target in, one control plane, four batches, target out.
+        self.assertEqual(7, sim.cloud.calls.count("heat", "update") - before)
