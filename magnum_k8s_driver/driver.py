@@ -13,6 +13,7 @@ from typing import Any
 
 from magnum.common import exception as magnum_exception
 from magnum.drivers.common import driver
+from magnum.objects import fields
 from oslo_log import log as logging
 
 from magnum_k8s_driver import compat
@@ -112,8 +113,14 @@ class Driver(driver.Driver):
         scale_manager: Any = None,
         rollback: bool = False,
     ) -> None:
-        """Bring the default workers to the number Magnum has just saved."""
-        records.mark_updating(cluster)
+        """Bring the default workers to the number Magnum has just saved.
+
+        Magnum leaves the group's status as it is; the time of its change is
+        when this update began.
+        """
+        group = cluster.default_ng_worker
+        group.status = fields.ClusterStatus.UPDATE_IN_PROGRESS
+        records.mark_updating(cluster, group)
         session.begin_update(context, cluster)
 
     def resize_cluster(

@@ -6,6 +6,7 @@ by entry point, which would need the package to be installed.
 """
 
 import contextlib
+import datetime
 import time
 import types
 
@@ -190,6 +191,16 @@ class SimulatedCloud(fixtures.Fixture):
                     f"magnum_k8s_driver.session.{name}", value
                 )
             )
+
+        # The times at which rows are saved.
+        self.useFixture(
+            fixtures.MonkeyPatch("oslo_utils.timeutils.utcnow", self._utcnow)
+        )
+
+    def _utcnow(self, with_timezone=False):
+        zone = datetime.UTC if with_timezone else None
+        moment = datetime.datetime.fromtimestamp(self.cloud.now, datetime.UTC)
+        return moment.replace(tzinfo=zone)
 
     @contextlib.contextmanager
     def _open(self, cluster, admin_context, settings):

@@ -6,6 +6,7 @@ Only what opens the cloud and the lock is simulated.
 
 from unittest import mock
 
+import fixtures
 from magnum.common import exception as magnum_exception
 from magnum.conductor.handlers import cluster_conductor
 from magnum.conductor.handlers import nodegroup_conductor
@@ -16,6 +17,7 @@ import testtools
 
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver import monitor
+from magnum_k8s_driver import rows
 from magnum_k8s_driver import session
 from magnum_k8s_driver.model import problems
 from magnum_k8s_driver.model import record as record_module
@@ -228,6 +230,28 @@ class TestConductor(SessionTest):
         self.assertNotIn("extra", self.magnum.groups(cluster))
         self.assertEqual(3, len(self.cloud.inventory("server *")))
 
+    def test_number_of_workers_by_patch(self):
+        """Long after the create, and Heat does not answer at the hook."""
+        cluster = self.create(workers=1)
+        self.run_jobs(cluster)
+        self.cloud.tick(7200, step=60)
+        for name in (
+            "magnum.common.clients.OpenStackClients",
+            "magnum.conductor.scale_manager.get_scale_manager",
+        ):
+            self.useFixture(fixtures.MockPatch(name, return_value=None))
+        self.cloud.fail_next("heat", "update")
+        self.handler.cluster_update(
+            self.magnum.context, self.magnum.reload(cluster), 2, None, None
+        )
+        found = self.magnum.reload(cluster)
+        self.assertEqual("UPDATE_IN_PROGRESS", found.status)
+        found = self.run_jobs(cluster)
+        self.assertEqual("UPDATE_COMPLETE", found.status, found.status_reason)
+        self.assertEqual(3, len(self.cloud.inventory("server *")))
+        for row in self.magnum.groups(cluster).values():
+            self.assertTrue(row.status.endswith("_COMPLETE"), row.status)
+
 
 class TestTrouble(SessionTest):
     def test_unreachable_cloud_is_told_and_passes(self):
@@ -242,26 +266,26 @@ class TestTrouble(SessionTest):
 
     def test_a_changed_intent_is_not_overwritten(self):
         cluster = self.create(workers=0)
-        records = session._Records(self.magnum.reload(cluster))
+        found_rows = rows.Rows(self.magnum.reload(cluster))
         report = record_module.ClusterReport(
             intent=record_module.Intent.CREATE,
             outcome=record_module.Outcome.COMPLETE,
             reason="Control plane 1/1 ready.",
         )
         self.handler.cluster_delete(self.magnum.context, cluster.uuid)
-        records.apply(report)
+        found_rows.apply(report)
         found = self.magnum.reload(cluster)
         self.assertEqual("DELETE_IN_PROGRESS", found.status)
 
     def test_other_clusters_keep_the_grants(self):
         cluster = self.create(workers=0)
-        records = session._Records(cluster)
-        self.assertTrue(records.is_last_in_project())
+        found_rows = rows.Rows(cluster)
+        self.assertTrue(found_rows.is_last_in_project())
         other = self.magnum.new_cluster(
             cluster.cluster_template, uuid=samples.WORKER_UUID, name="other"
         )
         other.create()
-        self.assertFalse(records.is_last_in_project())
+        self.assertFalse(found_rows.is_last_in_project())
 
 
 class TestHealth(SessionTest):
