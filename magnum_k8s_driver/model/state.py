@@ -42,6 +42,8 @@ class Operation:
         data = json.loads(value or "{}")
         if not data:
             return None
+        if not isinstance(data, dict):
+            raise ValueError("the operation is no JSON object")
         target = data.pop("target", None)
         return cls(**data, target=UpgradeTarget(**target) if target else None)
 

@@ -18,6 +18,7 @@ MAGNUM = {
     "driver",
     "monitor",
     "records",
+    "rows",
     "session",
     "compat",
     "ports.cloud",
@@ -74,10 +75,11 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "base"}
 MAX_MODULE = 400
 MAX_FUNCTION = 40
 
-LONG_MODULES = {"converge.act"}
+LONG_MODULES: set[str] = set()
 LONG_FUNCTIONS = {
     "cmd.documents.documents",
     "converge.observe.observe",
+    "converge.readiness._running",
     "converge.report._group",
     "converge.resize.change",
     "model.inputs.to_spec",
