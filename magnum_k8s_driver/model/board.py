@@ -253,7 +253,7 @@ def _digest(document: Mapping[str, Any]) -> Digest | None:
     return Digest(
         time=_number(document.get("t")),
         nodes={
-            str(name): _node(str(name), one)
+            str(name): _node(_text(name), one)
             for name, one in nodes.items()
             if isinstance(one, Mapping)
         },
