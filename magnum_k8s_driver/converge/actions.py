@@ -13,8 +13,10 @@ from magnum_k8s_driver.ports import leftovers as leftovers_port
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PrepareIdentity:
-    """Give the service user its roles; store the cluster secret; make the
-    cluster's own user."""
+    """Make what a cluster acts with.
+
+    Roles of the service user, the cluster secret, the cluster's own user.
+    """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The recorded hooks of Magnum 22 are those of its wheel."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -18,9 +19,14 @@ class TestMagnum22(testtools.TestCase):
         directory = self.useFixture(fixtures.TempDir()).path
         recorded = json.loads(test_contract.MAGNUM_22.read_text())
         wheel = recorded["source"].split(",")[0]
-        pip = [sys.executable, "-m", "pip", "download", "--no-deps"]
+        # Environments made by uv have no pip of their own.
+        here = importlib.util.find_spec("pip")
+        pip = [sys.executable, "-m", "pip"] if here else ["pip3"]
         done = subprocess.run(
-            [*pip, "--quiet", "--dest", directory, "magnum==22.0.0"],
+            [
+                *(*pip, "download", "--no-deps", "--quiet"),
+                *("--dest", directory, "magnum==22.0.0"),
+            ],
             check=False,
             capture_output=True,
             text=True,

@@ -138,8 +138,7 @@ class TestHeatEngine(testtools.TestCase):
         self.assertEqual(on_api + on_nodes, count["OS::Neutron::FloatingIP"])
 
     def _check_workers(self, shape, verdict):
-        """A worker is one resource, and one more for what Heat cannot put
-        into it."""
+        """A worker is one resource, and one for what Heat cannot inline."""
         found = dict(verdict["resources"])
         self.assertEqual("OS::Nova::ServerGroup", found.pop("server_group"))
         self.assertEqual("members.yaml", found.pop("kube_minions"))

@@ -156,8 +156,10 @@ class TestApply(RecordsTest):
         self.apply(cluster, self.report(cluster))
         before = self.magnum.groups(cluster)
         with (
-            mock.patch.object(objects.Cluster, "save") as save,
-            mock.patch.object(objects.NodeGroup, "save") as save_group,
+            mock.patch.object(objects.Cluster, "save", autospec=True) as save,
+            mock.patch.object(
+                objects.NodeGroup, "save", autospec=True
+            ) as save_group,
         ):
             self.apply(cluster, self.report(cluster))
         self.assertEqual([], save.mock_calls + save_group.mock_calls)
@@ -255,7 +257,7 @@ class TestOthers(RecordsTest):
         saved = self.magnum.reload(cluster)
         self.assertEqual("Heat does not answer.", saved.status_reason)
         self.assertEqual("CREATE_IN_PROGRESS", saved.status)
-        with mock.patch.object(objects.Cluster, "save") as save:
+        with mock.patch.object(objects.Cluster, "save", autospec=True) as save:
             records.complain(cluster, "Heat does not answer.")
         self.assertEqual([], save.mock_calls)
 
@@ -263,7 +265,7 @@ class TestOthers(RecordsTest):
         cluster = self.magnum.cluster("CREATE_IN_PROGRESS")
         records.save_stack_id(cluster, "stack-1")
         self.assertEqual("stack-1", self.magnum.reload(cluster).stack_id)
-        with mock.patch.object(objects.Cluster, "save") as save:
+        with mock.patch.object(objects.Cluster, "save", autospec=True) as save:
             records.save_stack_id(cluster, "stack-1")
         self.assertEqual([], save.mock_calls)
 

@@ -52,8 +52,10 @@ class TestPlan(testtools.TestCase):
     @settings
     @hypothesis.given(states.states())
     def test_no_write_to_a_stack_that_heat_works_on(self, observed):
-        """But to delete it, or while a resize names nodes: nobody would
-        remember their names."""
+        """But to delete it, or while a resize names nodes.
+
+        Nobody would remember their names.
+        """
         busy = heat.StackPhase.IN_PROGRESS
         for action in plan.plan(observed, LIMITS):
             if isinstance(action, CLUSTER_WRITES):
