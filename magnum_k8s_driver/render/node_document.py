@@ -18,6 +18,8 @@ from magnum_k8s_driver.render import kubeadm
 from magnum_k8s_driver.render import releases
 
 VERSION = 1
+DRAIN_TIMEOUT = 600
+"""Seconds a node that drains itself waits for its pods to leave."""
 
 _MODULES = ("overlay", "br_netfilter", "nf_conntrack", "sctp")
 _SYSCTLS = {
@@ -150,7 +152,10 @@ def _document(
             "sandbox_image": sandbox_image(spec, release),
         },
         "binaries": _binaries(group, release, values.artifact_mirror),
-        "kubelet": {"cloud_provider": spec.labels.cloud_provider_enabled},
+        "kubelet": {
+            "cloud_provider": spec.labels.cloud_provider_enabled,
+            "drain_timeout": DRAIN_TIMEOUT,
+        },
         "volumes": _volumes(group),
         "proxy": _proxy(spec),
     }

@@ -204,7 +204,14 @@ def _yaml(path: str, *documents: Any, mode: int = 0o644) -> NodeFile:
 
 
 def _program_file(path: str) -> NodeFile:
-    content = templates.read_text(path).encode()
+    """Return one file of the program, its comments left here.
+
+    They would take a fifth of the archive. The first line stays: it may
+    name the interpreter.
+    """
+    first, *lines = templates.read_text(path).splitlines(keepends=True)
+    kept = [line for line in lines if not line.lstrip().startswith("#")]
+    content = "".join((first, *kept)).encode()
     return NodeFile(
         path=f"{PROGRAM_DIRECTORY}/{path.removeprefix('node/')}",
         content=content,

@@ -12,17 +12,34 @@ artifact::architecture() {
     esac
 }
 
+# kubeadm, kubelet and kubectl follow upgrades, the rest does not.
+artifact::version() {
+    local version
+    case "$1" in
+        kubeadm | kubelet | kubectl)
+            version="${ARTIFACT_VERSION:-$(config::kubernetes_version)}"
+            printf '%s' "${version#v}"
+            ;;
+        *) config::get binaries artifacts "$1" version ;;
+    esac
+}
+
 artifact::url() {
-    local url
+    local url known
     url="$(config::get binaries artifacts "$1" url)"
+    known="$(config::get binaries artifacts "$1" version)"
+    url="${url//"$known"/"$(artifact::version "$1")"}"
     printf '%s' "${url//"{arch}"/"$(artifact::architecture)"}"
 }
 
 # The checksum: from the node document, else as published beside the file.
 artifact::checksum() {
-    local name="$1" known text suffix
-    known="$(config::get binaries artifacts "$name" sha256 \
-        "$(artifact::architecture)")"
+    local name="$1" known="" text suffix
+    if [[ "$(artifact::version "$name")" == \
+        "$(config::get binaries artifacts "$name" version)" ]]; then
+        known="$(config::get binaries artifacts "$name" sha256 \
+            "$(artifact::architecture)")"
+    fi
     if [[ -n "$known" ]]; then
         printf '%s' "$known"
         return
@@ -51,8 +68,7 @@ artifact::fetch() {
     local name="$1" url sum file
     artifact::architecture >/dev/null
     url="$(artifact::url "$name")"
-    file="$DOWNLOAD_DIR/$name-$(config::get binaries artifacts \
-        "$name" version)"
+    file="$DOWNLOAD_DIR/$name-$(artifact::version "$name")"
     mkdir -p "$DOWNLOAD_DIR"
     sum="$(retry 5 artifact::checksum "$name")" || fail \
         "No checksum of $name was found at $url.sha256." \
@@ -76,12 +92,14 @@ artifact::accept() {
     mv "$file.part" "$file"
 }
 
-# artifact::binary NAME: downloads one program into BIN_DIR.
+# artifact::binary NAME [DIRECTORY]: downloads one program into BIN_DIR. It
+# is there whole or not at all.
 artifact::binary() {
-    local file
+    local file target="${2:-$BIN_DIR}/$1"
     file="$(artifact::fetch "$1")"
-    install -D -m 0755 "$file" "$BIN_DIR/$1"
-    artifact::label "$BIN_DIR/$1"
+    install -D -m 0755 "$file" "$target.new"
+    mv "$target.new" "$target"
+    artifact::label "$target"
 }
 
 # What SELinux lets systemd start, where there is SELinux.

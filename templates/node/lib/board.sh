@@ -12,8 +12,16 @@ board::sign() {
     json::object "$@" hmac "\"$signature\""
 }
 
-# Numbers of this member's entries only grow, also over reboots.
+# Numbers of this member's entries only grow, also over reboots. Two tasks
+# may ask at the same time.
 board::sequence() {
+    (
+        flock -w 30 6
+        board::next_number
+    ) 6>"$RUN_DIR/sequence.lock"
+}
+
+board::next_number() {
     local file="$STATE_DIR/sequence" number=0
     [[ ! -s "$file" ]] || number="$(<"$file")"
     number=$((number + 1))
@@ -77,10 +85,47 @@ board::to_console() {
     esac
 }
 
+# A node at rest: ready, unless its upgrade for this operation failed.
+board::settled() {
+    local lines file="$STATE_DIR/upgrade-failed"
+    if [[ -s "$file" ]]; then
+        mapfile -t lines <"$file"
+        if [[ "${lines[0]}" == "$(board::operation)" ]]; then
+            board::report failed upgrade "${lines[1]:-}" "${lines[2]:-}"
+            return
+        fi
+        rm -f "$file"
+    fi
+    board::report ready report
+}
+
+# Two tasks may report at the same time; the later one is kept.
 board::to_board() {
-    local state="$1" phase="$2" status=SUCCESS document
+    (
+        flock -w 300 7
+        printf '%s\n' "$@" >"$STATE_DIR/reported"
+        board::post "$@"
+    ) 7>"$RUN_DIR/board.lock"
+}
+
+# The last report again, with what has happened to orders since.
+board::again() {
+    local lines=(ready report)
+    (
+        flock -w 300 7
+        [[ ! -s "$STATE_DIR/reported" ]] ||
+            mapfile -t lines <"$STATE_DIR/reported"
+        board::post "${lines[0]}" "${lines[1]}" "${lines[2]:-}" "${lines[3]:-}"
+    ) 7>"$RUN_DIR/board.lock"
+}
+
+board::post() {
+    local state="$1" phase="$2" status=SUCCESS document orders=()
     [[ "$state" != failed ]] || status=FAILURE
-    document="$(board::sign v 1 seq "$(board::sequence)" \
+    if [[ -s "$STATE_DIR/orders-done" ]]; then
+        orders=(orders "$(<"$STATE_DIR/orders-done")")
+    fi
+    document="$(board::sign "${orders[@]}" v 1 seq "$(board::sequence)" \
         t "$(json::now)" \
         member "$(json::string "$(member_name)")" \
         server "$(json::string "$(metadata::get uuid)")" \

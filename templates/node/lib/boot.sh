@@ -35,7 +35,7 @@ boot::main() {
         boot::phase "$phase" || return 1
     done
     rm -f "$STATE_DIR/failed-phase"
-    board::report ready "${phases[-1]}"
+    board::settled
 }
 
 boot::write_cloud_ca() {
@@ -84,16 +84,25 @@ boot::finished() {
     fi
 }
 
-boot::failed() {
-    local phase="$1" message="" hint=""
-    if [[ -s "$RUN_DIR/failure" ]]; then
-        { read -r message; read -r hint || true; } <"$RUN_DIR/failure"
+# boot::reason PHASE FILE: message and hint, a line each: what the phase
+# wrote into the file, else the end of its log.
+boot::reason() {
+    local message="" hint=""
+    if [[ -s "$2" ]]; then
+        { read -r message; read -r hint || true; } <"$2"
     else
-        message="$(boot::last_lines "$LOG_DIR/$phase.log")"
+        message="$(boot::last_lines "$LOG_DIR/$1.log")"
     fi
-    message="$(redact <<<"$message")"
-    [[ -n "$hint" ]] || hint="$(hints::for "$LOG_DIR/$phase.log")"
-    printf '%s' "$phase" >"$STATE_DIR/failed-phase"
+    [[ -n "$hint" ]] || hint="$(hints::for "$LOG_DIR/$1.log")"
+    printf '%s\n%s\n' "$(redact <<<"$message")" "$hint"
+}
+
+boot::failed() {
+    local phase="$1" message hint
+    { read -r message; read -r hint; } < <(boot::reason "$phase" \
+        "$RUN_DIR/failure")
+    printf '%s' "$phase" >"$STATE_DIR/failed-phase" ||
+        log "the state cannot be kept"
     board::report failed "$phase" "$message" "$hint" ||
         log "the failure could not be reported"
     pause "${MAGNUM_FAILURE_PAUSE:-20}"

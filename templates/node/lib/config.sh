@@ -57,13 +57,32 @@ is_control_plane() {
     [[ "$(config::get role)" == control-plane ]]
 }
 
-# Writes METADATA_FILE from the metadata service, else from a config drive.
-metadata::fetch() {
-    local part="$METADATA_FILE.part"
+# The version this node shall run: that of its last upgrade, else the first.
+config::kubernetes_version() {
+    local file="$STATE_DIR/kubernetes-version"
+    if [[ -s "$file" ]]; then
+        printf '%s' "$(<"$file")"
+    else
+        config::get kubernetes_version
+    fi
+}
+
+metadata::from_service() {
+    local part="$METADATA_FILE.$BASHPID"
     if curl --silent --show-error --fail --noproxy '*' \
         --connect-timeout 5 --max-time 15 \
         --output "$part" "$METADATA_URL" && [[ -s "$part" ]]; then
         mv "$part" "$METADATA_FILE"
+    else
+        rm -f "$part"
+        return 1
+    fi
+}
+
+# Writes METADATA_FILE from the metadata service, else from a config drive.
+metadata::fetch() {
+    if metadata::from_service; then
+        return
     elif [[ -f "$SEED" ]]; then
         cp "$SEED" "$METADATA_FILE"
     else
@@ -94,6 +113,16 @@ metadata::load() {
 # metadata::get PART...: a value of meta_data.json, empty when absent.
 metadata::get() {
     printf '%s' "${METADATA[$(json::path "$@")]:-}"
+}
+
+# The version the driver wants now; empty when it says none.
+metadata::version() {
+    local text
+    text="$(metadata::get meta magnum_version)"
+    text="v${text#v}"
+    if [[ "$text" =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9a-z.]+)?$ ]]; then
+        printf '%s' "$text"
+    fi
 }
 
 # The server's name is the Node's name.

@@ -42,6 +42,43 @@ kube::await_endpoint() {
     done
 }
 
+# This machine's address in the cluster's subnet, whatever other networks it
+# is in; nothing: kubelet and kubeadm choose.
+kube::node_address() {
+    local line
+    while IFS= read -r line; do
+        if [[ "$line" != *" secondary "* &&
+            "$line" =~ \ inet6?\ ([0-9a-fA-F.:]+)/ ]]; then
+            printf '%s' "${BASH_REMATCH[1]}"
+            return
+        fi
+    done < <(ip -o addr show scope global to "$(config::get host subnet_cidr)")
+}
+
+# The kubelet's last words, for a message.
+kube::kubelet_says() {
+    local text
+    text="$(journalctl --unit kubelet.service --lines 3 --output cat \
+        2>/dev/null | tr -s '\n\t ' ' ' | redact)" || return 0
+    [[ -z "$text" ]] || printf 'It says: %s' "${text:0:300}"
+}
+
+# What was written of orders in the cluster: number|state|restrict|expected
+# names|message; nothing when there is nothing yet.
+kube::known_orders() {
+    local template="{{with .data}}{{.seq}}|{{.state}}|{{.restrict}}|"
+    template+="{{.expected}}|{{.message}}{{end}}"
+    kube::as_admin --namespace kube-system get configmap magnum-orders \
+        --ignore-not-found --output "go-template=$template"
+}
+
+# kubeadm lets every holder of a token become any node; approve-nodes does
+# better.
+kube::no_autoapproval() {
+    kube::as_admin delete clusterrolebinding --ignore-not-found \
+        kubeadm:node-autoapprove-bootstrap
+}
+
 kube::write_ca() {
     config::list join ca_certificates >"$ROOT/etc/magnum/cluster-ca.pem"
 }
@@ -55,8 +92,25 @@ kube::adm() {
         options+=("--ignore-preflight-errors=$(kube::leftovers)")
     fi
     touch "$started"
+    ! is_control_plane || kube::advertise "$config"
     [[ "$command" != init ]] || options+=(--skip-token-print)
     kubeadm "$command" --config "$config" "${options[@]}"
+}
+
+# The machine's own line in a document that is alike on all of them: without
+# it kubeadm takes the address of the default route.
+kube::advertise() {
+    local address line text=""
+    address="$(kube::node_address)"
+    [[ -n "$address" && -s "$1" ]] || return 0
+    while IFS= read -r line; do
+        [[ "$line" != *" advertiseAddress:"* ]] || continue
+        text+="$line"$'\n'
+        if [[ "$line" =~ ^(\ +)bindPort: ]]; then
+            text+="${BASH_REMATCH[1]}advertiseAddress: '$address'"$'\n'
+        fi
+    done <"$1"
+    printf '%s' "$text" | file::write "$1" 0644 || true
 }
 
 kube::leftovers() {

@@ -19,7 +19,8 @@ console() {
 # Ends a phase with a sentence for the user and a hint what to do.
 fail() {
     local message="$1" hint="${2:-}"
-    printf '%s\n%s\n' "$message" "$hint" >"$RUN_DIR/failure"
+    printf '%s\n%s\n' "$message" "$hint" \
+        >"${MAGNUM_FAILURE:-$RUN_DIR/failure}"
     log "failed: $message"
     exit 1
 }

@@ -3,7 +3,7 @@
 
 binaries::main() {
     local name wanted
-    wanted="$(config::get kubernetes_version)"
+    wanted="$(config::kubernetes_version)"
     for name in kubeadm kubelet kubectl; do
         if [[ "$(binaries::version "$name")" != "$wanted" ]]; then
             log "$name $wanted is not in the image"

@@ -33,12 +33,10 @@ init::refuse_old_etcd() {
     fi
 }
 
-# kubeadm lets every holder of a token become any node and leaves a token
-# that lives for a day; approve-nodes and keep-join-tokens do better.
+# kubeadm leaves a token that lives for a day; keep-join-tokens does better.
 init::restrict() {
     local names
-    kube::as_admin delete clusterrolebinding --ignore-not-found \
-        kubeadm:node-autoapprove-bootstrap || return 1
+    kube::no_autoapproval || return 1
     names="$(kube::as_admin --namespace kube-system get secrets --output name \
         --field-selector type=bootstrap.kubernetes.io/token)" || return 1
     [[ -n "$names" ]] || return 0

@@ -67,17 +67,7 @@ kubelet::environment() {
         arguments+="$(sed -n 's/^KUBELET_EXTRA_ARGS=//p' "$file" |
             tr -d "\"'") "
     done
-    address="$(kubelet::address)"
+    address="$(kube::node_address)"
     [[ -z "$address" ]] || arguments+="--node-ip=$address"
     printf 'KUBELET_EXTRA_ARGS="%s"\n' "${arguments% }"
-}
-
-# This machine's address in the cluster's subnet; empty: the kubelet finds
-# one by itself.
-kubelet::address() {
-    local line
-    line="$(ip -o addr show scope global to \
-        "$(config::get host subnet_cidr)" | head -n 1)" || return 0
-    line="${line#*inet }"
-    printf '%s' "${line%%/*}"
 }

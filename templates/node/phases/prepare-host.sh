@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Host name, kernel, swap, packages, data volumes.
+# Host name, clock, kernel, swap, packages, data volumes.
 
 prepare_host::main() {
     metadata::load
     prepare_host::name
+    retry 8 prepare_host::clock || fail \
+        "At $(printf '%(%F %T)T' -1) UTC, the time of this node's clock, the CA of the cluster is not valid." \
+        "Check time synchronisation of hypervisor and image."
     prepare_host::selinux
     prepare_host::modules
     prepare_host::sysctls
@@ -23,6 +26,18 @@ prepare_host::name() {
     if [[ "$(uname -n)" != "$name" ]]; then
         printf '%s\n' "$name" >"$ROOT/etc/hostname"
         hostnamectl set-hostname "$name" || hostname "$name"
+    fi
+}
+
+# Whether the cluster's newest CA is valid at the time this machine believes
+# it is: every certificate of the cluster starts with its CA.
+prepare_host::clock() {
+    local file="$RUN_DIR/newest-ca.pem" text
+    config::list join ca_certificates >"$file"
+    text="$(openssl verify -CAfile "$file" "$file" 2>&1)" && return 0
+    if [[ "$text" == *"not yet valid"* || "$text" == *"has expired"* ]]; then
+        timedatectl set-ntp true 2>/dev/null || log "set-ntp failed"
+        return 1
     fi
 }
 

@@ -4,7 +4,8 @@
 report::main() {
     metadata::load
     retry 10 report::is_registered || fail \
-        "The node did not appear in the cluster as $(node_name)." \
+        "The node did not appear in the cluster as $(node_name). $(
+            kube::kubelet_says)" \
         "See journalctl -u kubelet on the node."
     unit::install magnum-metadata.service
     unit::install magnum-metadata.timer

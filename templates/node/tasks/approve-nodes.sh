@@ -3,6 +3,7 @@
 # - a token may ask for a worker's name of this cluster,
 # - a control-plane node, whose certificate the CA signed on itself, may ask
 #   for exactly its own name,
+# - once signed orders named the workers to come, only they may ask,
 # - the name must not be a Node's already.
 
 approve_nodes::main() {
@@ -53,6 +54,17 @@ approve_nodes::may_be() {
     if [[ "$node" == "$prefix"-cp-* ]]; then
         [[ "$user" == "magnum:control-plane:$node" ]]
     else
-        [[ "$user" =~ ^system:bootstrap:[a-z0-9]{6}$ ]]
+        [[ "$user" =~ ^system:bootstrap:[a-z0-9]{6}$ ]] &&
+            approve_nodes::is_expected "$node"
     fi
+}
+
+approve_nodes::is_expected() {
+    local known restrict expected
+    known="$(kube::known_orders)" || return 1
+    IFS='|' read -r _ _ restrict expected _ <<<"$known"
+    [[ "$restrict" == true ]] || return 0
+    [[ " $expected " == *" $1 "* ]] && return 0
+    log "refused: $1 is not expected"
+    return 1
 }

@@ -2,27 +2,39 @@
 # Cordons this node and evicts its pods with the kubelet's own credential,
 # which may do just that, respecting disruption budgets for a bounded time.
 
-DRAIN_SECONDS="${MAGNUM_DRAIN_SECONDS:-600}"
+DRAIN_LEFT=""
+DRAIN_HINT="A PodDisruptionBudget may forbid evicting them."
 
 drain::main() {
-    local node end left
     metadata::load
-    node="$(node_name)"
-    end=$((EPOCHSECONDS + DRAIN_SECONDS))
-    retry 5 kube::as_kubelet cordon "$node"
+    if ! drain::empty "$(node_name)"; then
+        board::report failed drain "$(drain::why)" "$DRAIN_HINT"
+        return 1
+    fi
+    board::report drained drain
+}
+
+# drain::empty NODE: status 1 when pods are left at the end of the time.
+drain::empty() {
+    local seconds end
+    seconds="$(config::get kubelet drain_timeout)"
+    end=$((EPOCHSECONDS + ${MAGNUM_DRAIN_SECONDS:-${seconds:-600}}))
+    retry 5 kube::as_kubelet cordon "$1" || return 1
     while :; do
-        left="$(drain::pods "$node")" || left="unknown unknown"
-        [[ -n "$left" ]] || break
-        if ((EPOCHSECONDS >= end)); then
-            board::report failed drain \
-                "Pods stayed on the node: $(drain::names "$left")." \
-                "A PodDisruptionBudget may forbid evicting them."
-            return 1
-        fi
-        drain::evict "$left"
+        DRAIN_LEFT="$(drain::pods "$1")" || DRAIN_LEFT="unknown unknown"
+        [[ -n "$DRAIN_LEFT" ]] || return 0
+        ((EPOCHSECONDS < end)) || return 1
+        drain::evict "$DRAIN_LEFT"
         pause 4
     done
-    board::report drained drain
+}
+
+drain::why() {
+    if [[ -n "$DRAIN_LEFT" ]]; then
+        printf 'Pods stayed on the node: %s.' "$(drain::names "$DRAIN_LEFT")"
+    else
+        printf 'The node could not be cordoned.'
+    fi
 }
 
 drain::names() {

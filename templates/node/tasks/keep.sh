@@ -11,6 +11,7 @@ keep::main() {
         if ((EPOCHSECONDS - tokens >= 120)) && keep::task keep-join-tokens; then
             tokens="$EPOCHSECONDS"
         fi
+        keep::task orders || true
         keep::task approve-nodes || true
         if ((EPOCHSECONDS - certificates >= 21600)); then
             certificates="$EPOCHSECONDS"

@@ -1,10 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Phases of the node program, with stubs for what they call."""
 
+import datetime
 import hashlib
 import json
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+import yaml
+
+from magnum_k8s_driver.render import kubeadm
 from tests import node_samples
+from tests import samples
 from tests.unit.node import base
 from tests.unit.node import test_lib
 
@@ -68,6 +77,18 @@ class PrepareHostTest(base.NodeTestCase):
             if path.is_file()
         }
 
+    def test_names_a_wrong_clock(self):
+        ca = _valid_from_tomorrow()
+        result = self.worker(join={"ca_certificates": [ca]}).run(
+            "phase", "prepare-host", stubs={"timedatectl": ":"}
+        )
+        self.assert_fails(result, "the CA of the cluster is not valid")
+        self.assert_called(result, "timedatectl", "set-ntp", "true")
+
+    def test_waits_for_the_clock(self):
+        machine = self.worker(join={"ca_certificates": ["none"]})
+        self.assert_ok(machine.run("phase", "prepare-host"))
+
     def test_formats_a_blank_volume(self):
         machine = self._with_etcd_volume()
         result = machine.run("phase", "prepare-host")
@@ -111,6 +132,24 @@ class PrepareHostTest(base.NodeTestCase):
         )
         machine.write(DISK, "")
         return machine
+
+
+def _valid_from_tomorrow():
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "x")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now + datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=9))
+        .add_extension(x509.BasicConstraints(True, None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return made.public_bytes(serialization.Encoding.PEM).decode()
 
 
 class RuntimeTest(base.NodeTestCase):
@@ -238,6 +277,30 @@ class KubeletTest(base.NodeTestCase):
             result.text("/etc/magnum/kubelet.env"),
         )
 
+    def test_address_is_the_one_in_the_clusters_subnet(self):
+        for lines, wanted in (
+            (
+                "3: eth1 inet 10.0.0.9/24 scope global secondary eth1\n"
+                "3: eth1 inet 10.0.0.7/24 scope global eth1",
+                "10.0.0.7",
+            ),
+            ("3: eth1 inet6 2001:db8::7/64 scope global", "2001:db8::7"),
+        ):
+            result = self.worker().run(
+                "phase", "kubelet", stubs={"ip": f"echo '{lines}'"}
+            )
+            self.assertIn(
+                f'--node-ip={wanted}"', result.text("/etc/magnum/kubelet.env")
+            )
+            (call,) = result.calls_of("ip")
+            self.assertEqual(("to", "10.0.0.0/24"), call[-2:])
+
+    def test_without_an_address_there_the_kubelet_chooses(self):
+        result = self.worker().run("phase", "kubelet", stubs={"ip": ":"})
+        self.assertEqual(
+            'KUBELET_EXTRA_ARGS=""\n', result.text("/etc/magnum/kubelet.env")
+        )
+
     def test_keeps_the_images_arguments(self):
         machine = self.worker()
         machine.write("/etc/default/kubelet", 'KUBELET_EXTRA_ARGS="--v=3"\n')
@@ -314,6 +377,30 @@ class InitTest(base.NodeTestCase):
             one for one in result.calls_of("kubectl") if "delete" in one
         ]
         self.assertIn("kubeadm:node-autoapprove-bootstrap", deleted[0])
+
+    def test_advertises_its_address_in_the_subnet(self):
+        spec = samples.spec()
+        for phase, document in (
+            ("init", kubeadm.init_configuration(spec)),
+            (
+                "join-control-plane",
+                kubeadm.join_configuration(spec, spec.control_plane),
+            ),
+        ):
+            machine = self.control_plane(init=phase == "init")
+            machine.run("phase", "secrets")
+            name = phase.split("-")[0]
+            path = f"/etc/magnum/kubeadm/{name}.yaml"
+            machine.write(path, yaml.safe_dump(document))
+            stubs = NO_ENDPOINT if name == "init" else {}
+            self.assert_ok(machine.run("phase", phase, stubs=stubs))
+            (machine.root / "var/lib/magnum/initialised").unlink(True)
+            (machine.root / "var/lib/magnum/joined").unlink(True)
+            result = machine.run("phase", phase, stubs=stubs)
+            found = yaml.safe_load(result.text(path))
+            place = document.get("controlPlane", document)["localAPIEndpoint"]
+            place["advertiseAddress"] = "10.0.0.7"
+            self.assertEqual(document, found)
 
     def test_only_once(self):
         machine = self.control_plane()

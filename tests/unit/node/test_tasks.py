@@ -166,6 +166,8 @@ class ApproveNodesTest(base.NodeTestCase):
         signer = more.get("signer", SIGNER)
         line = "\t".join(("csr-1", signer, user, csr))
         existing = more.get("existing", "")
+        known = more.get("known", "")
+        known = "exit 1" if known is None else f"echo '{known}'"
         result = self.control_plane().run(
             "task",
             "approve-nodes",
@@ -173,6 +175,7 @@ class ApproveNodesTest(base.NodeTestCase):
                 "kubectl": f"""case "$*" in
                 *"get certificatesigningrequests"*) echo '{line}' ;;
                 *"get node"*) echo '{existing}' ;;
+                *"get configmap"*) {known} ;;
                 esac"""
             },
         )
@@ -182,6 +185,25 @@ class ApproveNodesTest(base.NodeTestCase):
     def test_worker_of_this_cluster(self):
         node = f"system:node:{PREFIX}-worker-0"
         self.assertTrue(self._approved(TOKEN_USER, node))
+
+    def test_only_whom_orders_expect(self):
+        node = f"system:node:{PREFIX}-worker-0"
+        for known, wanted in (
+            ("4|done|true|x y|", False),
+            (f"4|done|true|x {PREFIX}-worker-0|", True),
+            (f"4|running|true|{PREFIX}-worker-0 x|", True),
+            (f"4|done|true||{PREFIX}-worker-0", False),
+            ("4|done|||", True),
+        ):
+            found = self._approved(TOKEN_USER, node, known=known)
+            self.assertEqual(wanted, found, known)
+        own = f"magnum:control-plane:{PREFIX}-cp-1"
+        node = f"system:node:{PREFIX}-cp-1"
+        self.assertTrue(self._approved(own, node, known="4|done|true||"))
+
+    def test_nobody_while_the_expected_are_unknown(self):
+        node = f"system:node:{PREFIX}-worker-0"
+        self.assertFalse(self._approved(TOKEN_USER, node, known=None))
 
     def test_nobody_elses_name(self):
         for node in (
@@ -223,8 +245,8 @@ class DrainTest(base.NodeTestCase):
         "default done Job- - Succeeded\n"
     )
 
-    def _drain(self, evicts, **environment):
-        machine = self.worker()
+    def _drain(self, evicts, machine=None, **environment):
+        machine = machine or self.worker()
         machine.write("/etc/kubernetes/kubelet.conf", "x")
         machine.write("/pods", self.PODS)
         stub = f"""case "$*" in
@@ -248,6 +270,15 @@ class DrainTest(base.NodeTestCase):
         eviction = json.loads(result.text("/evictions"))
         self.assertEqual("web", eviction["metadata"]["name"])
         self.assertEqual("drained", self._report(result)["phase"])
+
+    def test_waits_as_long_as_the_node_document_says(self):
+        machine = self.worker(kubelet={"drain_timeout": 0})
+        result = self._drain("exit 1", machine)
+        self.assertNotEqual(0, result.rc)
+        self.assertEqual(
+            1,
+            len([one for one in result.calls_of("kubectl") if "pods" in one]),
+        )
 
     def test_names_the_pods_that_stay(self):
         result = self._drain("exit 1", MAGNUM_DRAIN_SECONDS="0")

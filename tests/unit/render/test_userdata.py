@@ -113,7 +113,7 @@ class FilesTest(testtools.TestCase):
         self.assertNotIn("/etc/magnum/kubeadm/init.yaml", files)
         self.assertFalse([p for p in files if "/apiserver/" in p])
 
-    def test_program_arrives_byte_for_byte(self):
+    def test_program_arrives_but_for_its_comments(self):
         files = userdata.parse_files(worker())
         root = pathlib.Path(__file__).parents[3] / "templates" / "node"
         seen = 0
@@ -121,7 +121,9 @@ class FilesTest(testtools.TestCase):
             if path.is_file():
                 below = path.relative_to(root)
                 found = files[f"/opt/magnum/{below}"]
-                self.assertEqual(path.read_bytes(), found)
+                first, *lines = path.read_bytes().splitlines(True)
+                kept = [o for o in lines if not o.lstrip().startswith(b"#")]
+                self.assertEqual(b"".join((first, *kept)), found)
                 seen += 1
         self.assertGreater(seen, 30)
 
