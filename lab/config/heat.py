@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Heat."""
 
+import pathlib
+
 from lab import ini
 from lab import settings as lab_settings
 from lab.config import blocks
@@ -8,6 +10,8 @@ from lab.config import blocks
 DIRECTORIES = ("environment.d", "templates")
 COPIES = ("heat/api-paste.ini",)
 
+PLUGINS = pathlib.Path(__file__).parents[1] / "heat_plugins"
+"""Without them a stack dies of its thousandth signal."""
 NO_CFN = "http://127.0.0.1:1"
 """The CloudFormation API is not served; nodes signal natively."""
 
@@ -25,6 +29,7 @@ def files(settings: lab_settings.Settings) -> dict[str, str]:
                 "heat_metadata_server_url": NO_CFN,
                 "heat_waitcondition_server_url": f"{NO_CFN}/v1/waitcondition",
                 "num_engine_workers": 1,
+                "plugin_dirs": PLUGINS,
                 "region_name_for_services": lab_settings.REGION,
                 "rpc_response_timeout": 600,
                 "stack_domain_admin": "heat_domain_admin",

@@ -36,7 +36,7 @@ KNOBS = {
     "speed": 1.0,
     "jitter": 0.2,
     "digest_seconds": 2.0,
-    "digest_idle_seconds": 60.0,
+    "digest_idle_seconds": 300.0,
     "join_deadline": 600.0,
     "retry_seconds": 10.0,
     "poll_seconds": 2.0,

@@ -12,8 +12,8 @@ from magnum_k8s_driver.ports import compute
 from magnum_k8s_driver.ports import heat
 from magnum_k8s_driver.ports import leftovers as leftovers_port
 
-DIGEST_STALE_SECONDS = 180.0
-"""Three missed heartbeats; older digests mean unknown, never NotReady."""
+DIGEST_STALE_SECONDS = 960.0
+"""Three missed heartbeats and some; older digests mean unknown, never NotReady."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import testtools
 
 from magnum_k8s_driver.converge import readiness
+from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import report
 from magnum_k8s_driver.model import record as record_module
 from magnum_k8s_driver.ports import heat
@@ -137,7 +138,8 @@ class TestExamples(testtools.TestCase):
         self.assertEqual(states.VERSION, written.coe_version)
 
     def test_stale_digest_is_unknown(self):
-        later = dataclasses.replace(states.finished(), now=states.NOW + 181)
+        age = observed_module.DIGEST_STALE_SECONDS + 1
+        later = dataclasses.replace(states.finished(), now=states.NOW + age)
         written = report.report(later, DEADLINES)
         self.assertIs(Outcome.IN_PROGRESS, written.outcome)
         self.assertIn("0/1 ready", written.reason)
