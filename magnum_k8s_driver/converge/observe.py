@@ -42,7 +42,13 @@ def observe(
     # Without its dash the prefix of "a" would cover the servers of "ab".
     prefix = f"{record.prefix}-"
     servers = cloud.compute.servers(prefix)
-    stacks_left = cluster is not None or bool(workers)
+    no_stack = cluster is None and not workers
+    # Something on the cluster's network that Heat does not know is in its way.
+    stuck = (
+        cluster is not None
+        and cluster.stack.action is heat_port.StackAction.DELETE
+        and cluster.stack.phase is heat_port.StackPhase.FAILED
+    )
     return observed_module.Observed(
         now=now,
         record=record,
@@ -56,7 +62,7 @@ def observe(
         ),
         leftovers=(
             cloud.leftovers.others(record.uuid, record.prefix)
-            if deleting and not stacks_left
+            if deleting and (no_stack or stuck)
             else ()
         ),
     )

@@ -209,6 +209,10 @@ def _delete(
         return tuple(found)
     if observed.cluster is not None:
         if not _deleting(observed.cluster.stack):
+            if observed.leftovers:
+                found.append(
+                    actions.RemoveLeftovers(leftovers=observed.leftovers)
+                )
             found.append(
                 actions.DeleteStack(stack_id=observed.cluster.stack.id)
             )
