@@ -52,7 +52,7 @@ class Driver(driver.Driver):
         references of the certificates. It overwrites the groups' stack ids
         afterwards; the status job sets them right.
         """
-        cluster.save()
+        records.mark_creating(cluster)
         session.begin_create(context, cluster)
 
     def delete_cluster(self, context: Any, cluster: Any) -> None:

@@ -64,6 +64,12 @@ def read(cluster: Any, node_groups: Iterable[Any]) -> record.ClusterRecord:
     )
 
 
+def mark_creating(cluster: Any) -> None:
+    """Save the references of the certificates, and what happens now."""
+    cluster.status_reason = "Checking the request."
+    cluster.save()
+
+
 def mark_updating(cluster: Any, *node_groups: Any) -> None:
     """Save the intent to change a cluster before anything is changed.
 
@@ -74,7 +80,7 @@ def mark_updating(cluster: Any, *node_groups: Any) -> None:
         if row.obj_what_changed():
             row.save()
     _assign(cluster, "status", _Status.UPDATE_IN_PROGRESS)
-    _assign(cluster, "status_reason", None)
+    _assign(cluster, "status_reason", "Beginning the change.")
     if cluster.obj_what_changed():
         cluster.save()
 
