@@ -85,15 +85,17 @@ boot::finished() {
 }
 
 # boot::reason PHASE FILE: message and hint, a line each: what the phase
-# wrote into the file, else the end of its log.
+# wrote into the file, else the end of its log. Whatever fails for a full
+# disk, the disk is why.
 boot::reason() {
-    local message="" hint=""
+    local message="" hint="" known
+    known="$(hints::for "$LOG_DIR/$1.log")"
     if [[ -s "$2" ]]; then
         { read -r message; read -r hint || true; } <"$2"
     else
         message="$(boot::last_lines "$LOG_DIR/$1.log")"
     fi
-    [[ -n "$hint" ]] || hint="$(hints::for "$LOG_DIR/$1.log")"
+    [[ -n "$hint" && "$known" != *"disk is full"* ]] || hint="$known"
     printf '%s\n%s\n' "$(redact <<<"$message")" "$hint"
 }
 

@@ -34,12 +34,19 @@ kube::endpoint_answers() {
 # enough not to lose time, with jitter for the endpoint's sake. Some minutes
 # at most; the phase is repeated.
 kube::await_endpoint() {
-    local attempt attempts="${MAGNUM_ENDPOINT_ATTEMPTS:-80}"
+    local attempt status attempts="${MAGNUM_ENDPOINT_ATTEMPTS:-80}"
     for ((attempt = 1; ; attempt++)); do
-        ! kube::endpoint_answers readyz || return 0
-        ((attempt < attempts)) || return 1
+        status=0
+        kube::endpoint_answers readyz || status=$?
+        ((status != 0)) || return 0
+        ((attempt < attempts)) || break
         pause 4
     done
+    # curl's word for a certificate it cannot trust.
+    ((status != 60)) || fail \
+        "The API at $(kube::endpoint) answers with another cluster's CA." \
+        "Was the cluster's CA rotated, or is the address used twice?"
+    return 1
 }
 
 # This machine's address in the cluster's subnet, whatever other networks it

@@ -78,7 +78,7 @@ class PrepareHostTest(base.NodeTestCase):
         }
 
     def test_names_a_wrong_clock(self):
-        ca = _valid_from_tomorrow()
+        ca = valid_from_tomorrow()
         result = self.worker(join={"ca_certificates": [ca]}).run(
             "phase", "prepare-host", stubs={"timedatectl": ":"}
         )
@@ -134,7 +134,7 @@ class PrepareHostTest(base.NodeTestCase):
         return machine
 
 
-def _valid_from_tomorrow():
+def valid_from_tomorrow():
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "x")])
     now = datetime.datetime.now(datetime.UTC)
