@@ -43,12 +43,6 @@ def observe(
     prefix = f"{record.prefix}-"
     servers = cloud.compute.servers(prefix)
     no_stack = cluster is None and not workers
-    # Something on the cluster's network that Heat does not know is in its way.
-    stuck = (
-        cluster is not None
-        and cluster.stack.action is heat_port.StackAction.DELETE
-        and cluster.stack.phase is heat_port.StackPhase.FAILED
-    )
     return observed_module.Observed(
         now=now,
         record=record,
@@ -62,9 +56,21 @@ def observe(
         ),
         leftovers=(
             cloud.leftovers.others(record.uuid, record.prefix)
-            if deleting and (no_stack or stuck)
+            if deleting and (no_stack or _is_stuck(cluster))
             else ()
         ),
+    )
+
+
+def _is_stuck(cluster: observed_module.ClusterStack | None) -> bool:
+    """Tell whether Heat gave up deleting the cluster stack.
+
+    Something on the cluster's network that Heat does not know is in its way.
+    """
+    return (
+        cluster is not None
+        and cluster.stack.action is heat_port.StackAction.DELETE
+        and cluster.stack.phase is heat_port.StackPhase.FAILED
     )
 
 

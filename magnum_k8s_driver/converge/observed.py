@@ -13,7 +13,7 @@ from magnum_k8s_driver.ports import heat
 from magnum_k8s_driver.ports import leftovers as leftovers_port
 
 DIGEST_STALE_SECONDS = 960.0
-"""Three missed heartbeats and some; older digests mean unknown, never NotReady."""
+"""Three missed heartbeats; an older digest means unknown, never NotReady."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -275,35 +275,27 @@ def _running(
     digest = observed.digest
     known = digest.nodes.get(name) if digest else None
     if report is not None and report.state is board.NodeState.FAILED:
-        error = report.error or board.NodeError(
-            phase=report.phase, message="the node gave no reason"
-        )
         return NodeView(
             name=name,
             stage=Stage.FAILED,
             phase=report.phase,
             operation=report.operation,
             version=known.version if known else "",
-            error=error,
-        )
-    if known is not None and known.ready:
-        return NodeView(
-            name=name,
-            stage=Stage.READY,
-            phase=known.phase,
-            operation=known.operation,
-            version=known.version,
-            error=known.error,
+            error=report.error
+            or board.NodeError(
+                phase=report.phase, message="the node gave no reason"
+            ),
         )
     distress = _distress(observed, name)
     if known is not None:
+        ready = known.ready
         return NodeView(
             name=name,
-            stage=Stage.BOOTING,
-            phase=known.phase or "joined",
+            stage=Stage.READY if ready else Stage.BOOTING,
+            phase=known.phase or ("" if ready else "joined"),
             operation=known.operation,
             version=known.version,
-            error=known.error or distress,
+            error=known.error or (None if ready else distress),
         )
     phase = report.phase if report is not None else ""
     return NodeView(

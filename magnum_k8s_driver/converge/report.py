@@ -182,28 +182,16 @@ def _group(
     cluster_outcome: record.Outcome,
     cluster_reason: str,
 ) -> record.GroupReport:
-    stack_id = _group_stack_id(observed, group)
-    if observed.record.intent is record.Intent.DELETE:
-        return record.GroupReport(
-            intent=record.Intent.DELETE,
-            outcome=cluster_outcome,
-            reason=cluster_reason
-            if cluster_outcome is record.Outcome.FAILED
-            else "",
-            stack_id=stack_id,
-            version="",
-            node_addresses=(),
+    deleting = record.Intent.DELETE
+    if observed.record.intent is deleting:
+        failed = cluster_outcome is record.Outcome.FAILED
+        return _deleted_group(
+            cluster_outcome, cluster_reason if failed else ""
         )
-    if group.intent is record.Intent.DELETE:
+    if group.intent is deleting:
         gone = group.uuid not in observed.workers
-        return record.GroupReport(
-            intent=group.intent,
-            outcome=record.Outcome.COMPLETE if gone else cluster_outcome,
-            reason="",
-            stack_id=stack_id,
-            version="",
-            node_addresses=(),
-        )
+        done = record.Outcome.COMPLETE
+        return _deleted_group(done if gone else cluster_outcome, "")
     views = readiness.nodes(observed, group)
     outcome = cluster_outcome
     if readiness.is_group_complete(observed, group):
@@ -218,9 +206,21 @@ def _group(
         intent=group.intent,
         outcome=outcome,
         reason=sentences.bounded(reason),
-        stack_id=stack_id,
+        stack_id=_group_stack_id(observed, group),
         version=_version(observed, group),
         node_addresses=_addresses(observed, group),
+    )
+
+
+def _deleted_group(outcome: record.Outcome, reason: str) -> record.GroupReport:
+    """Return the report of a group that shall go."""
+    return record.GroupReport(
+        intent=record.Intent.DELETE,
+        outcome=outcome,
+        reason=reason,
+        stack_id=None,
+        version="",
+        node_addresses=(),
     )
 
 

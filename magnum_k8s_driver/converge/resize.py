@@ -45,14 +45,13 @@ def change(
     if stack.stack.phase is not heat.StackPhase.COMPLETE and asked is None:
         # Heat works on it, or failed and only the user may say "go on".
         return Change()
-    views = {
-        member.name: view
-        for member, view in zip(
-            stack.state.members.all,
+    views = dict(
+        zip(
+            stack.state.members.names,
             readiness.nodes(observed, group),
             strict=True,
         )
-    }
+    )
     settled = stack.stack.phase is not heat.StackPhase.IN_PROGRESS
     lost = _lost(observed, group, views) if settled else set()
     named = set(named_members(observed, group, asked) if asked else ())
@@ -66,11 +65,7 @@ def change(
         for name in going
         if settled and may_go(observed, group, views[name], drain_timeout)
     }
-    staying = [
-        name
-        for name in views
-        if name not in lost and name not in going and name not in named
-    ]
+    staying = [name for name in views if name not in lost | going | named]
     surplus = len(staying) - group.node_count
     drain = (named - going - lost) | set(
         _least_useful(views, staying)[: max(surplus, 0)]

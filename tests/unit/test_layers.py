@@ -78,10 +78,6 @@ MAX_FUNCTION = 40
 LONG_MODULES: set[str] = set()
 LONG_FUNCTIONS = {
     "cmd.documents.documents",
-    "converge.observe.observe",
-    "converge.readiness._running",
-    "converge.report._group",
-    "converge.resize.change",
     "model.inputs.to_spec",
     "ports.cloud.open_cloud",
     "ports.sdk_identity.ensure_application_credential",
