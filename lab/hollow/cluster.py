@@ -13,6 +13,7 @@ from lab.hollow import behaviour as behaviour_module
 from lab.hollow import document as document_module
 from lab.hollow import scheduler as scheduler_module
 from magnum_k8s_driver.model import join_token
+from magnum_k8s_driver.model import orders
 from magnum_k8s_driver.render import ca_hash
 
 NOT_READY = "KubeletNotReady"
@@ -35,6 +36,11 @@ class NodeObject:
     reason: str = NOT_READY
     unschedulable: bool = False
     report: Mapping[str, Any] | None = None
+    labels: dict[str, str] = dataclasses.field(default_factory=dict)
+    """What orders set."""
+
+    taints: tuple[str, ...] = ()
+    """As kubectl writes them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +78,13 @@ class Cluster:
         self.watchers: dict[str, Callable[[], None]] = {}
         """Called when the digest would differ, by server id."""
 
+        self.expected: frozenset[str] | None = None
+        """Workers that may join; None: every one with a token."""
+
+        self.orders_done: orders.Acknowledgement | None = None
+        self.etcd: dict[str, str] = {}
+        """Name of each etcd member to its server's id."""
+
         self._scheduler = scheduler
         self._behaviour = behaviour
         self._changed = changed
@@ -108,6 +121,12 @@ class Cluster:
             "double_init": self.double_init,
             "up": self.is_up,
             "events": self.events,
+            "etcd": self.etcd,
+            "expected": None
+            if self.expected is None
+            else sorted(self.expected),
+            "orders": self.orders_done
+            and dataclasses.asdict(self.orders_done),
         }
 
     def restore(self, record: Mapping[str, Any]) -> None:
@@ -116,6 +135,10 @@ class Cluster:
         self.initialised_server = record.get("initialised_server") or ""
         self.double_init = record.get("double_init") or 0
         self.events = [*(record.get("events") or ())]
+        self.etcd = dict(record.get("etcd") or {})
+        expected = record.get("expected")
+        self.expected = None if expected is None else frozenset(expected)
+        self.orders_done = orders.acknowledgement(record)
 
     def learn(self, document: document_module.Document) -> str:
         """Take a control plane's secrets over.
@@ -188,7 +211,18 @@ class Cluster:
             self._learner, action = self._learners.pop(0)
             self._scheduler.call_soon(action)
 
-    def refusal(self, document: document_module.Document) -> str:
+    def remove_etcd(self, name: str) -> str:
+        """Remove an etcd member; return why not, empty when it is gone."""
+        if name not in self.etcd:
+            return ""
+        others = {k: v for k, v in self.etcd.items() if k != name}
+        healthy = sum(one in self._running for one in others.values())
+        if healthy < len(others) // 2 + 1:
+            return f"only {healthy} of the {len(others)} others are healthy"
+        self.etcd = others
+        return ""
+
+    def refusal(self, document: document_module.Document, name: str) -> str:
         """Return why a worker may not join; empty when it may."""
         if not self._ca_hashes.intersection(document.ca_hashes):
             return "the cluster's CA is none of those the node was told"
@@ -197,6 +231,8 @@ class Cluster:
         )
         if document.token not in accepted:
             return "the API server does not know the bootstrap token"
+        if self.expected is not None and name not in self.expected:
+            return "the control plane does not expect this node"
         return ""
 
     def put(self, node: NodeObject) -> None:

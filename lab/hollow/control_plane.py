@@ -7,9 +7,11 @@ import dataclasses
 from typing import Any
 
 from lab.hollow import node
+from lab.hollow import orders as orders_module
 from lab.hollow import scheduler
 from lab.hollow import signals
 from magnum_k8s_driver.model import board
+from magnum_k8s_driver.model import orders
 
 INIT = "init"
 JOIN = "join-control-plane"
@@ -28,6 +30,8 @@ class ControlPlane(node.Node):
         self._addons: dict[str, dict[str, Any]] = {}
         self._due: scheduler.Event | None = None
         self._sent = 0.0
+        self._orders: orders.Acknowledgement | None = None
+        self._executing = 0
 
     @property
     def phases(self) -> tuple[str, ...]:
@@ -75,6 +79,8 @@ class ControlPlane(node.Node):
             "error": self.error and dataclasses.asdict(self.error),
             "addons": self._addons,
         }
+        if self._orders is not None:
+            document["orders"] = dataclasses.asdict(self._orders)
         healthy = self.state != board.NodeState.FAILED
         reason = f"{self.phase} {self.state}"
         self._board.send(
@@ -89,6 +95,7 @@ class ControlPlane(node.Node):
         self.publish()
 
     def power_on(self) -> None:
+        self._executing = 0
         self._board.reopen()
         super().power_on()
 
@@ -129,11 +136,54 @@ class ControlPlane(node.Node):
         self.cluster.release_learner(self.server.id)
         self.version = self.document.version
         self.cluster.alive.add(self.server.id)
+        self.cluster.etcd[self.name] = self.server.id
         self.put(ready=False)
         self._start_serving()
         wait = self.tools.behaviour.seconds(self.name, "kubelet")
         self.later(wait, self.become_ready)
         return None
+
+    def _reconcile(self) -> None:
+        if self.running and not self.silent:
+            self._take_orders()
+        super()._reconcile()
+
+    def _take_orders(self) -> None:
+        """Execute new orders in a while, or wait for who may."""
+        try:
+            wanted = orders.decode(self.metadata, self._key)
+        except ValueError as exc:
+            self.print(f"magnum-node: orders refused: {exc}")
+            return
+        known = self._orders.seq if self._orders else 0
+        if wanted is None or wanted.seq <= max(known, self._executing):
+            return
+        self._executing = wanted.seq
+        wait = self.tools.behaviour.seconds(self.name, "orders")
+        self.later(wait, lambda: self._end_orders(wanted))
+
+    def _end_orders(self, wanted: orders.Orders) -> None:
+        self._executing = 0
+        done = self.cluster.orders_done
+        if done is None or done.seq < wanted.seq:
+            if self.name in wanted.remove_etcd:
+                # The others have to; look again until one has.
+                wait = self.tools.behaviour.knob("poll_seconds")
+                self.later(wait, self._take_orders)
+                return
+            done = self._execute(wanted)
+        self._orders = done
+        self.publish()
+        self._take_orders()
+
+    def _execute(self, wanted: orders.Orders) -> orders.Acknowledgement:
+        injected = self.tools.behaviour.failure(self.name, "orders")
+        if not injected:
+            return orders_module.execute(self.cluster, wanted, self.name)
+        failed = orders.AckState.FAILED
+        return orders_module.finish(
+            self.cluster, wanted, failed, injected.message
+        )
 
     def _check_reached(self) -> None:
         if self.phase != JOIN or self._serves:

@@ -75,6 +75,7 @@ def node(one: cluster_module.NodeObject) -> dict[str, Any]:
     }
     if one.role == CONTROL_PLANE:
         labels["node-role.kubernetes.io/control-plane"] = ""
+    labels |= one.labels
     annotations = {}
     if one.report is not None:
         text = json.dumps(one.report, separators=(",", ":"))
@@ -93,9 +94,17 @@ def node(one: cluster_module.NodeObject) -> dict[str, Any]:
         "spec": {
             "providerID": f"openstack:///{one.server_id}",
             **({"unschedulable": True} if one.unschedulable else {}),
+            **({"taints": [*map(_taint, one.taints)]} if one.taints else {}),
         },
         "status": _status(one),
     }
+
+
+def _taint(text: str) -> dict[str, str]:
+    name, _, effect = text.partition(":")
+    key, _, value = name.partition("=")
+    found = {"key": key, "effect": effect}
+    return found | {"value": value} if value else found
 
 
 def table(nodes: Mapping[str, Any]) -> dict[str, Any]:

@@ -207,6 +207,8 @@ class Node(abc.ABC):
                 reason="" if ready else cluster_module.NOT_READY,
                 unschedulable=self.drained,
                 report=known.report if known and same else None,
+                labels=known.labels if known and same else {},
+                taints=known.taints if known and same else (),
             )
         )
 

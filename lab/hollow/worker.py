@@ -44,7 +44,7 @@ class Worker(node.Node):
 
     def perform(self, phase: str) -> board.NodeError | None:
         if phase == JOIN:
-            refusal = self.cluster.refusal(self.document)
+            refusal = self.cluster.refusal(self.document, self.name)
             if refusal:
                 return board.NodeError(phase=JOIN, message=refusal, hint=HINT)
             self.version = self.document.version
