@@ -219,6 +219,8 @@ def _converge(
                 around = dataclasses.replace(around, removal=removal)
                 written = converge.converge(around)
             record.apply(written)
+            if wait:
+                records.leave_to_status_job(record.cluster)
             return written
     except exceptions.LockBusy:
         LOG.debug("Cluster %s: another thread works on it", uuid)

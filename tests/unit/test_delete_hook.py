@@ -30,3 +30,18 @@ class MarkDeletingTest(testtools.TestCase):
             ],
             saved,
         )
+
+
+class LeaveToStatusJobTest(testtools.TestCase):
+    def test_hook_never_lets_magnum_save_the_end(self):
+        saved = []
+        cluster = Row("cluster", saved)
+        cluster.status = "DELETE_COMPLETE"
+        records.leave_to_status_job(cluster)
+        self.assertEqual([("cluster", "DELETE_IN_PROGRESS")], saved)
+
+    def test_other_states_stay(self):
+        saved = []
+        cluster = Row("cluster", saved)
+        records.leave_to_status_job(cluster)
+        self.assertEqual(("OLD", []), (cluster.status, saved))
