@@ -5,6 +5,7 @@ LEASE=magnum-orders
 LEASE_SECONDS=300
 LEASE_SKEW=30
 LEASE_KEEPER=""
+LEASE_TAKEN=false
 
 # lease::take: status 1 when another member has it. Within this machine a
 # lock keeps tasks apart; it ends with the task.
@@ -21,7 +22,8 @@ lease::take() {
             return 1
         fi
     fi
-    lease::write "$LEASE_SECONDS" "$version"
+    lease::write "$LEASE_SECONDS" "$version" || return 1
+    LEASE_TAKEN=true
 }
 
 # Renews it beside work that takes minutes.
@@ -41,6 +43,8 @@ lease::release() {
         kill "$LEASE_KEEPER" 2>/dev/null || true
         LEASE_KEEPER=""
     fi
+    "$LEASE_TAKEN" || return 0
+    LEASE_TAKEN=false
     lease::renew 1 || log "the lease could not be given back"
     exec 8>&-
 }

@@ -25,7 +25,7 @@ upgrade_steps::main() {
         "$(hints::for "$LOG_DIR/upgrade.log")"
     upgrade_steps::exchange "$wanted"
     upgrade_steps::await_ready "$wanted"
-    rm -rf "$NEXT_DIR"
+    rm -rf "$NEXT_DIR" "$DOWNLOAD_DIR"/kube{adm,let,ctl}-*
 }
 
 # Also after a failure: the node takes pods again, another member its turn.

@@ -240,6 +240,18 @@ class BoardTest(base.NodeTestCase):
         self.assertEqual("prod-7d1b1b8e6a0c-worker-0", found.server_name)
         self.assertEqual("join-worker", found.error.phase)
 
+    def test_distress_becomes_rare(self):
+        machine = self.worker()
+        for _ in range(3):
+            result = self._report('failed runtime "No." ""', machine)
+        self.assertEqual(1, len(sent(result)))
+        result = self._report('failed runtime "Other." ""', machine)
+        self.assertEqual(2, len(sent(result)))
+        machine.write("/run/magnum/distress", "1 480\nruntime Other.\n")
+        result = self._report('failed runtime "Other." ""', machine)
+        self.assertEqual(3, len(sent(result)))
+        self.assertEqual("600", result.text("/run/magnum/distress").split()[1])
+
     def test_worker_that_joined_writes_its_node(self):
         machine = self.worker()
         machine.write("/etc/kubernetes/kubelet.conf", "x")

@@ -286,6 +286,14 @@ class ControlPlaneTest(UpgradeCase):
         self.assertIn("Another control-plane member", error.message)
         self.assertEqual("", result.text("/cordoned"))
 
+    def test_leaves_a_lease_alone_that_it_did_not_take(self):
+        name = "prod-7d1b1b8e6a0c-cp-0"
+        then = "2999-01-01T00:00:00.000000Z"
+        self.machine.write("/lease", f"{name} {then} 300 5")
+        result = self.poll(self.machine, SUM="0" * 64)
+        self.assertIn("checksum", self.report(result).error.message)
+        self.assertEqual("", result.text("/lease.json"))
+
     def test_gives_the_lease_back(self):
         for outcome in ("", "fails"):
             result = self.poll(self.machine, f"up-{outcome}", KUBEADM=outcome)
