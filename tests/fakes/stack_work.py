@@ -231,7 +231,7 @@ def _build(heat: Any, stack: Any, step: stack_tree.Step, full: str) -> None:
         one.updated = heat.clock()
 
 
-def _failed_and_wanted(nested: Level) -> list[Resource]:
+def _failed_and_wanted(nested: Any) -> list[Any]:
     """Return failed resources, without those that are about to go."""
     bodies = nested.template.get("resources") or {}
     return [

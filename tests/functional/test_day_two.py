@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Resize, node groups and upgrade on a real Magnum, Heat and Nova."""
+
+from tests.functional import base
+
+DONE = "UPDATE_COMPLETE"
+PLAIN = "ubuntu-24.04"
+SECONDS = 240
+
+
+class DayTwoTest(base.LabTest):
+    """One cluster, changed again and again."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.template = cls.make_template(
+            image_id=PLAIN, labels={"kube_tag": "v1.35.8"}
+        )
+        cls.uuid = cls.make_cluster(cls.template, node_count=1)
+        cls.magnum.await_status(cls.uuid, "CREATE_COMPLETE")
+
+    def action(self, name, **body):
+        """Post an action and wait until the cluster is complete again."""
+        path = f"/clusters/{self.uuid}/actions/{name}"
+        response = self.magnum.call("POST", path, body)
+        self.assertEqual(202, response.status_code, response.text)
+        return self.settled()
+
+    def settled(self):
+        """Return the cluster when its change is done."""
+
+        def look():
+            found = self.magnum.cluster(self.uuid)
+            if found["status"].endswith("FAILED"):
+                raise AssertionError(found["status_reason"])
+            # Magnum sets the status only when its conductor is at it.
+            return found if self._as_asked(found) else None
+
+        return base.until(
+            look,
+            SECONDS,
+            lambda: str(self.magnum.cluster(self.uuid)["status_reason"]),
+        )
+
+    def _as_asked(self, found):
+        groups = self.magnum.groups(self.uuid).values()
+        counts = {one["name"]: one["node_count"] for one in groups}
+        servers = len(self.servers())
+        return found["status"] == DONE and servers == sum(counts.values())
+
+    def servers(self):
+        """Return id and name of the cluster's servers."""
+        prefix = base.prefix(self.magnum.cluster(self.uuid))
+        return {
+            one.name.removeprefix(f"{prefix}-"): one.id
+            for one in self.demo.compute.servers(name=f"^{prefix}-")
+        }
+
+    def test_resize_names_and_replaces(self):
+        before = self.servers()
+        self.action("resize", node_count=3)
+        grown = self.servers()
+        self.assertEqual(before, {name: grown[name] for name in before})
+        victim = sorted(name for name in grown if "worker" in name)[0]
+        self.action("resize", node_count=2, nodes_to_remove=[grown[victim]])
+        shrunk = self.servers()
+        self.assertNotIn(victim, shrunk)
+        self.assertEqual(
+            {k: v for k, v in grown.items() if k != victim}, shrunk
+        )
+        # A server that is gone comes back under a new name.
+        lost = sorted(name for name in shrunk if "worker" in name)[0]
+        self.demo.compute.delete_server(shrunk[lost])
+        base.until(lambda: lost not in self.servers(), 60)
+        self.action("resize", node_count=2)
+        healed = self.servers()
+        self.assertNotIn(lost, healed)
+        self.assertEqual(3, len(healed))
+        self.action("resize", node_count=1)
+        self.assertEqual(2, len(self.servers()))
+
+    def test_node_group_comes_and_goes(self):
+        path = f"/clusters/{self.uuid}/nodegroups"
+        body = {"name": "extra", "node_count": 2, "flavor_id": base.FLAVOR}
+        response = self.magnum.call("POST", path, body)
+        self.assertEqual(202, response.status_code, response.text)
+        self.settled()
+        extra = self.magnum.groups(self.uuid)["extra"]
+        self.assertEqual("CREATE_COMPLETE", extra["status"])
+        self.assertEqual(2, len(extra["node_addresses"]))
+        response = self.magnum.call("DELETE", f"{path}/extra")
+        self.assertEqual(204, response.status_code, response.text)
+        base.until(
+            lambda: "extra" not in self.magnum.groups(self.uuid), SECONDS
+        )
+        self.settled()
+        self.assertEqual([], [n for n in self.servers() if "extra" in n])
+
+    def test_upgrade_in_place_and_by_image(self):
+        skip = self.make_template(
+            image_id=PLAIN, labels={"kube_tag": "v1.37.2"}
+        )
+        path = f"/clusters/{self.uuid}/actions/upgrade"
+        body = {"cluster_template": skip, "max_batch_size": 1}
+        refused = self.magnum.call("POST", path, body)
+        self.assertEqual(400, refused.status_code, refused.text)
+        self.assertIn("one minor at a time", refused.text)
+        before = self.servers()
+        target = self.make_template(
+            image_id=PLAIN, labels={"kube_tag": "v1.36.4"}
+        )
+        upgraded = self.action(
+            "upgrade", cluster_template=target, max_batch_size=1
+        )
+        self.assertEqual(before, self.servers())
+        self.assertEqual("v1.36.4", upgraded["coe_version"])
+        self.assertEqual("v1.36.4", upgraded["labels"]["kube_tag"])
+        self.assertEqual(target, upgraded["cluster_template_id"])
+        baked = self.make_template(labels={"kube_tag": "v1.36.4"})
+        upgraded = self.action(
+            "upgrade", cluster_template=baked, max_batch_size=1
+        )
+        after = self.servers()
+        same = set(before.values()) & set(after.values())
+        self.assertEqual({before["cp-0"]}, same)
+        self.assertEqual(baked, upgraded["cluster_template_id"])
