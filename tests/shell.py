@@ -27,8 +27,8 @@ REPLACED = (
 """Never the machine's own, whatever a test forgets."""
 
 REAL = (
-    "awk base64 bash cat chmod cmp cp cut date dirname find flock grep gzip head "
-    "install jq mkdir mv openssl rm sed sha256sum sort stat tail tar timeout "
+    "awk base64 bash cat chmod cmp cp cut date dirname find flock grep gzip "
+    "head install jq mkdir mv openssl rm sed sha256sum sort stat tail tar timeout "
     "touch tr"
 ).split()
 """The machine's own: they only touch the paths they are given."""
