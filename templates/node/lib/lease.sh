@@ -89,5 +89,5 @@ lease::write() {
             holderIdentity "$(json::string "$(node_name)")" \
             leaseDurationSeconds "$1" renewTime "\"$now\"" \
             acquireTime "\"$now\"")" |
-        kube::as_admin "$verb" --filename - >/dev/null
+        kube::as_admin "$verb" --filename - --validate=false >/dev/null
 }
