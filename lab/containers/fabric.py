@@ -4,7 +4,7 @@
 It follows the files of the servers and the databases of Octavia and Neutron
 and listens where they say:
 
-* in each network, on 169.254.169.254: the metadata service;
+* in each network: DHCP, and on 169.254.169.254 the metadata service;
 * in each server, on loopback: the lab's APIs under the URLs of the catalog;
 * in each network: the load balancers with an address there;
 * on the host: floating IPs, which in the lab are loopback addresses.
@@ -18,12 +18,14 @@ import functools
 import logging
 import signal
 import sys
+from typing import Any
 
 import pymysql
 
 from lab import settings as lab_settings
 from lab.config import nova
 from lab.containers import balancer
+from lab.containers import dhcp
 from lab.containers import metadata
 from lab.containers import namespace
 from lab.containers import network
@@ -35,6 +37,8 @@ LOG = logging.getLogger(__name__)
 FOLLOW_SECONDS = 0.3
 DATABASE_SECONDS = 1.0
 API_PORT = 6443
+DHCP = "DHCP"
+"""In place of an address: a listener for datagrams."""
 
 RELAYED = ("keystone", "heat", "nova", "neutron", "octavia", "cinder")
 """What nodes and a cloud controller manager may ask."""
@@ -51,7 +55,9 @@ class Fabric:
 
     def __init__(self, settings: lab_settings.Settings) -> None:
         self._settings = settings
-        self._listening: dict[Key, asyncio.Server] = {}
+        self._listening: dict[
+            Key, asyncio.Server | asyncio.DatagramTransport
+        ] = {}
         self._balancers: dict[Key, balancer.Balancer] = {}
         self._checks: dict[Key, asyncio.Task] = {}
         self._servers: list[server_module.Server] = []
@@ -76,9 +82,9 @@ class Fabric:
                     LOG.warning("The databases cannot be read: %s", exc)
             await asyncio.sleep(DATABASE_SECONDS)
 
-    def _handlers(self) -> dict[Key, Handler]:
-        """Return what should listen now."""
-        found: dict[Key, Handler] = {}
+    def _handlers(self) -> dict[Key, Any]:
+        """Return what should listen now, each with what it calls."""
+        found: dict[Key, Any] = {}
         networks = {}
         for server in self._servers:
             networks[server.network.id] = server.network.namespace
@@ -94,6 +100,8 @@ class Fabric:
             if identity is not None:
                 key = name, identity, network.METADATA, 80
                 found[key] = self._metadata(network_id).serve
+                key = name, identity, DHCP, dhcp.SERVER_PORT
+                found[key] = functools.partial(self._find, network_id)
                 found |= self._balanced(network_id, name, identity)
         found |= self._floating(networks)
         return found
@@ -108,15 +116,17 @@ class Fabric:
     def _find(
         self, network_id: str, address: str
     ) -> server_module.Server | None:
+        """Return the server of an address, of IP or of Ethernet."""
         for server in self._servers:
-            if (server.network.id, server.address) == (network_id, address):
+            known = server.address, server.mac
+            if server.network.id == network_id and address in known:
                 return server
         return None
 
     def _balanced(
         self, network_id: str, name: str, identity: int
-    ) -> dict[Key, Handler]:
-        found: dict[Key, Handler] = {}
+    ) -> dict[Key, Any]:
+        found: dict[Key, Any] = {}
         for listener, members in self._wanted.listeners.items():
             if listener.network != network_id:
                 continue
@@ -128,8 +138,8 @@ class Fabric:
             found[key] = known.serve
         return found
 
-    def _floating(self, networks: dict[str, str]) -> dict[Key, Handler]:
-        found: dict[Key, Handler] = {}
+    def _floating(self, networks: dict[str, str]) -> dict[Key, Any]:
+        found: dict[Key, Any] = {}
         for one in self._wanted.floating:
             name = networks.get(one.network)
             if name and namespace.identity(name):
@@ -137,7 +147,7 @@ class Fabric:
                 found[key] = _relay(name, one.fixed, API_PORT)
         return found
 
-    async def _apply(self, wanted: dict[Key, Handler]) -> None:
+    async def _apply(self, wanted: dict[Key, Any]) -> None:
         for key in self._listening.keys() - wanted.keys():
             self._listening.pop(key).close()
             self._balancers.pop(key, None)
@@ -151,8 +161,16 @@ class Fabric:
                 # Its namespace may just go away; otherwise the next round.
                 LOG.warning("Not listening on %s: %s", key, exc)
 
-    async def _listen(self, key: Key, handler: Handler) -> asyncio.Server:
+    async def _listen(
+        self, key: Key, handler: Any
+    ) -> asyncio.Server | asyncio.DatagramTransport:
         name, _identity, address, port = key
+        if address == DHCP:
+            loop = asyncio.get_running_loop()
+            transport, _protocol = await loop.create_datagram_endpoint(
+                lambda: dhcp.Protocol(handler), sock=dhcp.make_socket(name)
+            )
+            return transport
         balanced = self._balancers.get(key)
         if balanced:
             await asyncio.to_thread(network.add_address, name, address)

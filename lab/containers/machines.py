@@ -109,7 +109,8 @@ class Machines:
             content = path.read_bytes()[-CONSOLE_BYTES:]
         except FileNotFoundError:
             return ""
-        return content.decode(errors="replace")
+        # Nova encodes it back that way and then takes it for UTF-8.
+        return content.decode("latin-1")
 
     def first_process(self, server_id: str) -> int:
         """Return the host's pid of process 1; 0 when the server is off."""

@@ -19,6 +19,7 @@ class Network:
     id: str
     gateway: str
     prefix: int
+    dns: tuple[str, ...] = ()
 
     @property
     def namespace(self) -> str:
