@@ -85,7 +85,27 @@ def cloud(settings: lab_settings.Settings) -> list[Service]:
         barbican = _api(settings, "barbican", "lab.plugins.barbican_api")
         home = {"HOME": barbican.config}
         found.append(dataclasses.replace(barbican, environment=home))
+    if "containers" in settings.extras:
+        found += _containers(settings)
     return found
+
+
+def _containers(settings: lab_settings.Settings) -> list[Service]:
+    """Return what servers that are system containers need around them."""
+    metadata = _api(settings, "nova", "nova.wsgi.metadata", messages=True)
+    port = nova.metadata_port(settings)
+    command = [*metadata.command]
+    command[command.index(str(metadata.port))] = str(port)
+    return [
+        dataclasses.replace(
+            metadata, name="nova-metadata", command=tuple(command), port=port
+        ),
+        Service(
+            "container-fabric",
+            (settings.python, "-m", "lab.containers.fabric"),
+            after=("schema of octavia", "schema of neutron"),
+        ),
+    ]
 
 
 def _nova(settings: lab_settings.Settings) -> list[Service]:

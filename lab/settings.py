@@ -17,7 +17,7 @@ PASSWORD = "labpass"
 
 REGION = "RegionOne"
 HOST = "127.0.0.1"
-EXTRAS = ("barbican",)
+EXTRAS = ("barbican", "containers")
 """Services started only on request."""
 
 BASE_PORTS = {

@@ -39,6 +39,11 @@ UNLIMITED = (
 )
 
 
+def metadata_port(settings: lab_settings.Settings) -> int:
+    """Return the port of nova-metadata, which container nodes ask."""
+    return settings.port("nova") + 1
+
+
 def compute_driver() -> str:
     """Return the driver to use: the hollow one as soon as it exists."""
     present = (lab_settings.PACKAGE / "hollow/driver.py").exists()
@@ -110,7 +115,11 @@ def _neighbours(settings: lab_settings.Settings) -> ini.Sections:
         "barbican": account,
         "cinder": {**account, "os_region_name": lab_settings.REGION},
         "glance": account,
-        "neutron": account,
+        "neutron": {
+            **account,
+            "metadata_proxy_shared_secret": lab_settings.PASSWORD,
+            "service_metadata_proxy": True,
+        },
         "placement": account,
         "service_user": {**account, "send_service_user_token": True},
     }

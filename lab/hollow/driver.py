@@ -20,6 +20,7 @@ from nova.virt import fake
 from oslo_log import log as logging
 from oslo_utils import timeutils
 
+from lab.containers import nova_machines
 from lab.hollow import api_server
 from lab.hollow import node as node_module
 from lab.hollow import world as world_module
@@ -47,6 +48,7 @@ class HollowDriver(fake.FakeDriverWithoutFakeNodes):
             pathlib.Path(root),
             clusters_changed=api_server.ApiServer().follow,
         )
+        self._machines = nova_machines.NovaMachines()
         self._polled = timeutils.utcnow(with_timezone=True)
         self._blind = False
 
@@ -100,7 +102,9 @@ class HollowDriver(fake.FakeDriverWithoutFakeNodes):
             power_on=power_on,
             accel_info=accel_info,
         )
-        if power_on:
+        if self._machines.wants(instance, self._world.behaviour):
+            self._machines.boot(context, instance, network_info, power_on)
+        elif power_on:
             self._world.boot(
                 _server(instance, network_info),
                 _user_data(instance),
@@ -116,7 +120,7 @@ class HollowDriver(fake.FakeDriverWithoutFakeNodes):
         destroy_disks=True,
         destroy_secrets=True,
     ):
-        self._world.delete(instance.uuid)
+        self._home(instance).delete(instance.uuid)
         super().destroy(
             context,
             instance,
@@ -149,11 +153,11 @@ class HollowDriver(fake.FakeDriverWithoutFakeNodes):
             share_info,
         )
         if present:
-            self._world.reboot(instance.uuid)
+            self._home(instance).reboot(instance.uuid)
 
     def power_off(self, instance, timeout=0, retry_interval=0):
         super().power_off(instance, timeout, retry_interval)
-        self._world.power_off(instance.uuid)
+        self._home(instance).power_off(instance.uuid)
 
     def power_on(
         self,
@@ -174,7 +178,7 @@ class HollowDriver(fake.FakeDriverWithoutFakeNodes):
             share_info,
         )
         if was == power_state.SHUTDOWN:
-            self._world.power_on(instance.uuid)
+            self._home(instance).power_on(instance.uuid)
 
     def attach_interface(self, context, instance, image_meta, vif):
         self._interfaces[vif["id"]] = vif
@@ -184,7 +188,12 @@ class HollowDriver(fake.FakeDriverWithoutFakeNodes):
         self._interfaces.pop(vif["id"], None)
 
     def get_console_output(self, context, instance):
-        return self._world.console(instance.uuid)
+        return self._home(instance).console(instance.uuid)
+
+    def _home(self, instance):
+        """Return whatever runs a server: containers or the hollow world."""
+        known = instance.uuid in self._machines
+        return self._machines if known else self._world
 
     def _take_over(self, instance):
         running = instance.vm_state not in OFF
@@ -194,6 +203,9 @@ class HollowDriver(fake.FakeDriverWithoutFakeNodes):
         )
         flavor = instance.flavor
         self.resources.claim(flavor.vcpus, flavor.memory_mb, flavor.root_gb)
+        if instance.uuid in self._machines:
+            self._machines.restore(instance.uuid, running)
+            return
         self._world.restore(
             _server(instance, instance.get_network_info()),
             _user_data(instance),
