@@ -18,9 +18,7 @@ from heat.engine import service
 _add_thread = service.ThreadGroup.add_thread
 
 
-def _add_and_forget(
-    self: Any, func: Any, *args: Any, **kwargs: Any
-) -> Any:
+def _add_and_forget(self: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
     thread = _add_thread(self, func, *args, **kwargs)
     thread.link(self.thread_done)
     return thread
