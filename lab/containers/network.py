@@ -18,6 +18,10 @@ from lab.containers import namespace
 from lab.containers import server as server_module
 
 BRIDGE = "br0"
+BRIDGE_MAC = "fa:16:3e:00:00:01"
+"""By default a bridge takes that of a port, another one when that goes: a
+server's reboot would cut its neighbours off until they ask again."""
+
 METADATA = "169.254.169.254"
 LOCK = pathlib.Path("/run/lock/lab-containers-network")
 
@@ -75,7 +79,10 @@ def _make_network(network: server_module.Network) -> None:
     _ip("netns", "add", name)
     inside = "-n", name
     _ip(*inside, "link", "set", "lo", "up")
-    _ip(*inside, "link", "add", BRIDGE, "type", "bridge", "forward_delay", "0")
+    _ip(
+        *(*inside, "link", "add", BRIDGE, "address", BRIDGE_MAC),
+        *("type", "bridge", "forward_delay", "0"),
+    )
     for address in (f"{network.gateway}/{network.prefix}", f"{METADATA}/32"):
         _ip(*inside, "address", "add", address, "dev", BRIDGE)
     _ip(*inside, "link", "set", BRIDGE, "up")
