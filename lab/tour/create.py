@@ -223,12 +223,14 @@ def _advice(name: str, is_complete: bool) -> str:
     lines += [
         "  openstack console log show SERVER     # what a node says of itself",
         "  python3 -m lab logs magnum-conductor -f",
+        f"  openstack coe cluster resize {name} 4",
+        f"  openstack coe nodegroup create {name} extra --node-count 2",
         f"  openstack coe cluster delete {name}",
         "  lab/demo --masters 3 --load-balancer --workers 5 --delete",
         "  python3 -m lab status; python3 -m lab down",
         "The nodes are hollow: they boot, report and join as real ones do, "
         "but run no",
-        "containers. Resize, upgrade and node groups are not there yet.",
+        "containers.",
     ]
     return "\n".join(lines)
 

@@ -36,7 +36,7 @@ def remove_leftovers(
 ) -> None:
     """Remove what no stack owns."""
     for one in action.leftovers:
-        LOG.warning("Cluster %s left %s; removing it", scene.record.uuid, one)
+        LOG.debug("Cluster %s left %s; removing it", scene.record.uuid, one)
         scene.cloud.leftovers.remove(one)
 
 
