@@ -17,6 +17,9 @@ _NEUTRON = {
 }
 
 
+_NEUTRONS_OWN = "default Default security group"
+
+
 def take():
     """Return the inventory of the whole cloud."""
     admin = base.connect("admin")
@@ -40,6 +43,12 @@ def take():
     }
     for kind, name in _NEUTRON.items():
         found[kind] = _listed(getattr(admin.network, name)())
+    # Neutron makes each project's own when somebody first looks for it.
+    found["security group"] = {
+        key: text
+        for key, text in found["security group"].items()
+        if text != _NEUTRONS_OWN
+    }
     return found
 
 
