@@ -18,6 +18,7 @@ TAG = "magnum-k8s-grant:"
 """Start of the project tags that record grants; the role's name follows."""
 
 _UNAUTHORIZED = 401
+_BAD_REQUEST = 400
 _REVOCATION_SECONDS = 1.1
 
 
@@ -63,8 +64,19 @@ class SdkIdentity:
             grant = _grant(project_id, user_id, role_id)
             if self._rest.exists(grant):
                 continue
-            self._rest.send("PUT", _tag(project_id, name))
+            self._record(_tag(project_id, name))
             self._rest.send("PUT", grant)
+
+    def _record(self, tag: str) -> None:
+        """Tag a project; Keystone answers 400 to a tag that is there."""
+        if self._rest.exists(tag):
+            return
+        try:
+            self._rest.send("PUT", tag)
+        except exceptions.CloudError as exc:
+            # Another conductor may have been faster.
+            if exc.status != _BAD_REQUEST or not self._rest.exists(tag):
+                raise
 
     def revoke_service_roles(self, project_id: str) -> None:
         """Take back the recorded grants and their records."""

@@ -52,12 +52,25 @@ class SdkIdentityTest(testtools.TestCase):
         self.role("load-balancer_member", exists=False)
         self.http.add("HEAD", f"{GRANT}/id-member", 404)
         tag = f"{TAGS}/magnum-k8s-grant%3Amember"
+        self.http.add("HEAD", tag, 404)
         self.http.add("PUT", tag, 201)
         self.http.add("PUT", f"{GRANT}/id-member", 204)
         self.identity.grant_service_roles("p", ROLES)
         self.assertEqual(
             [("PUT", tag), ("PUT", f"{GRANT}/id-member")],
             self.http.calls("PUT"),
+        )
+
+    def test_grant_that_was_only_recorded_is_completed(self):
+        self.role("member")
+        self.http.add("HEAD", f"{GRANT}/id-member", 404)
+        tag = f"{TAGS}/magnum-k8s-grant%3Amember"
+        self.http.add("HEAD", tag, 204)
+        self.http.add("PUT", f"{GRANT}/id-member", 204)
+        self.identity.grant_service_roles("p", ["member"])
+        # Keystone answers 400 to a tag that is there already.
+        self.assertEqual(
+            [("PUT", f"{GRANT}/id-member")], self.http.calls("PUT")
         )
 
     def test_grant_of_the_operator_is_left_alone(self):
