@@ -71,26 +71,22 @@ class Members:
         self, state: MemberState, operation: str, *names: str
     ) -> "Members":
         """Return the list with the state of some members changed."""
-        return Members(
-            next_index=self.next_index,
-            all=tuple(
-                dataclasses.replace(one, state=state, operation=operation)
-                if one.name in names
-                else one
-                for one in self.all
-            ),
-        )
+        return self._changed(names, state=state, operation=operation)
 
     def at_version(
         self, version: str, operation: str, *names: str
     ) -> "Members":
         """Return the list with some members ordered to another version."""
+        return self._changed(
+            names, kubernetes_version=version, operation=operation
+        )
+
+    def _changed(self, names: tuple[str, ...], **changes: Any) -> "Members":
+        """Return the list with fields of the named members changed."""
         return Members(
             next_index=self.next_index,
             all=tuple(
-                dataclasses.replace(
-                    one, kubernetes_version=version, operation=operation
-                )
+                dataclasses.replace(one, **changes)
                 if one.name in names
                 else one
                 for one in self.all
