@@ -146,6 +146,19 @@ def save_stack_id(cluster: Any, stack_id: str) -> None:
         cluster.save()
 
 
+def forget_stack_id(cluster: Any) -> None:
+    """Save that a cluster which is deleted has no stack any more."""
+    cluster.stack_id = None
+    if cluster.obj_what_changed():
+        cluster.save()
+
+
+def needs_project(cluster: Any) -> bool:
+    """Tell whether a cluster needs the driver's roles in its project."""
+    deleting = cluster.status == _Status.DELETE_IN_PROGRESS
+    return bool(cluster.stack_id) or not deleting
+
+
 def apply(
     cluster: Any, node_groups: Sequence[Any], report: record.ClusterReport
 ) -> None:

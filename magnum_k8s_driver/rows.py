@@ -83,11 +83,21 @@ class Rows:
         )
         records.commit_upgrade(self.cluster, self.groups(), template, target)
 
-    def is_last_in_project(self) -> bool:
-        """Tell whether no other cluster of ours is in the project."""
+    def leave_project(self) -> bool:
+        """Record that a deleted cluster needs its project no more.
+
+        :returns: whether it was the last one that did. Magnum removes the
+            row of a deleted cluster later; two that are deleted together
+            must not wait for each other.
+        """
+        records.forget_stack_id(self.cluster)
         project = {"project_id": self.cluster.project_id}
         listed = objects.Cluster.list(self._context, filters=project)
-        return all(one.uuid == self.cluster.uuid for one in listed)
+        return not any(
+            records.needs_project(one)
+            for one in listed
+            if one.uuid != self.cluster.uuid
+        )
 
     def save_stack_id(self, stack_id: str) -> None:
         """Save the cluster stack's id at once."""

@@ -257,7 +257,7 @@ def _surroundings(
         load_spec=load,
         save_stack_id=record.save_stack_id,
         lock=_lock(),
-        is_last_in_project=record.is_last_in_project,
+        leave_project=record.leave_project,
         commit_upgrade=record.commit_upgrade,
     )
 

@@ -4,6 +4,8 @@
 Whatever is there already is left as it is.
 """
 
+import ipaddress
+
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from keystoneauth1 import session as keystone_session
@@ -33,15 +35,19 @@ IMAGES = (
 
 VOLUME_TYPES = ("lab", "fast")
 
-OUTSIDE = "127.77.0.0/16"
-"""Floating IPs are loopback addresses: nothing that polls a cluster leaves
-the machine, and a pretended API server can listen on them. Neutron accepts
-such a subnet as long as it has no DHCP."""
 
-GATEWAY = "127.77.0.1"
+def outside(port_offset: int) -> ipaddress.IPv4Network:
+    """Return the network of a lab's floating IPs.
+
+    They are loopback addresses: nothing that polls a cluster leaves the
+    machine, and a pretended API server can listen on them. Neutron accepts
+    such a subnet as long as it has no DHCP. Labs side by side, which differ
+    in their ports by thousands, get different ones.
+    """
+    return ipaddress.IPv4Network(f"127.{77 + port_offset // 1000}.0.0/16")
 
 
-def seed(cloud: connection.Connection) -> None:
+def seed(cloud: connection.Connection, port_offset: int) -> None:
     for name, cores, memory, disk in FLAVORS:
         if not cloud.compute.find_flavor(name):
             cloud.compute.create_flavor(
@@ -52,7 +58,7 @@ def seed(cloud: connection.Connection) -> None:
         if name not in present:
             _image(cloud, name, distribution, version)
     if not cloud.network.find_network("public"):
-        _outside(cloud)
+        _outside(cloud, outside(port_offset))
     present = {kind.name for kind in cloud.block_storage.types()}
     for name in VOLUME_TYPES:
         if name not in present:
@@ -75,7 +81,9 @@ def _image(
     )
 
 
-def _outside(cloud: connection.Connection) -> None:
+def _outside(
+    cloud: connection.Connection, range_: ipaddress.IPv4Network
+) -> None:
     network = cloud.network.create_network(
         name="public",
         is_router_external=True,
@@ -87,8 +95,8 @@ def _outside(cloud: connection.Connection) -> None:
         name="public-v4",
         network_id=network.id,
         ip_version=4,
-        cidr=OUTSIDE,
-        gateway_ip=GATEWAY,
+        cidr=str(range_),
+        gateway_ip=str(range_[1]),
         is_dhcp_enabled=False,
     )
 
@@ -114,7 +122,7 @@ def connect(session: keystone_session.Session) -> connection.Connection:
 
 def main() -> None:
     settings = lab_settings.read()
-    seed(connect(identity.log_in(settings)))
+    seed(connect(identity.log_in(settings)), settings.port_offset)
     tenant = v3.Password(
         auth_url=settings.identity_url,
         username="demo",

@@ -55,8 +55,9 @@ class Surroundings:
     """What a resize call names, while its hook runs."""
     commit_upgrade: Callable[[state_module.UpgradeTarget], None]
     """Saves the target of an upgrade in Magnum as what the cluster is."""
-    is_last_in_project: Callable[[], bool]
-    """Tells whether no other cluster of ours is in the project."""
+    leave_project: Callable[[], bool]
+    """Saves that the cluster needs its project no more, and tells whether it
+    was the last one that did."""
 
 
 def converge(around: Surroundings) -> record_module.ClusterReport:
@@ -128,7 +129,7 @@ def _scene(
         ),
         save_stack_id=around.save_stack_id,
         lock=around.lock,
-        is_last_in_project=around.is_last_in_project,
+        leave_project=around.leave_project,
         commit_upgrade=around.commit_upgrade,
     )
 

@@ -132,6 +132,8 @@ def command(*arguments, user="demo", timeout=120, cwd=None):
         "OS_CLIENT_CONFIG_FILE": str(ROOT / "clouds.yaml"),
         "OS_CLOUD": user,
         "PYTHONWARNINGS": "ignore",
+        # `coe cluster config` fails with "'SHELL'" where that is not set.
+        "SHELL": "/bin/bash",
     }
     beside = pathlib.Path(sys.executable).with_name("openstack")
     program = beside if beside.exists() else settings().program("openstack")

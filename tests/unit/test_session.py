@@ -280,12 +280,26 @@ class TestTrouble(SessionTest):
     def test_other_clusters_keep_the_grants(self):
         cluster = self.create(workers=0)
         found_rows = rows.Rows(cluster)
-        self.assertTrue(found_rows.is_last_in_project())
         other = self.magnum.new_cluster(
             cluster.cluster_template, uuid=samples.WORKER_UUID, name="other"
         )
         other.create()
-        self.assertFalse(found_rows.is_last_in_project())
+        self.handler.cluster_delete(self.magnum.context, cluster.uuid)
+        found_rows = rows.Rows(self.magnum.reload(cluster))
+        self.assertFalse(found_rows.leave_project())
+
+    def test_clusters_deleted_together_do_not_keep_the_grants(self):
+        first = self.create(workers=0)
+        second = self.magnum.new_cluster(
+            first.cluster_template, uuid=samples.WORKER_UUID, name="second"
+        )
+        second.create()
+        for one in (first, second):
+            one.status = "DELETE_IN_PROGRESS"
+            one.stack_id = "a stack"
+            one.save()
+        found = [rows.Rows(self.magnum.reload(one)) for one in (first, second)]
+        self.assertEqual([False, True], [one.leave_project() for one in found])
 
 
 class TestHealth(SessionTest):

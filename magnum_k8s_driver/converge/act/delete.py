@@ -50,5 +50,5 @@ def forget_cluster(
     cloud.certificates.delete_extra_authorities()
     with scene_module.project_lock(scene.lock, record.project_id):
         # Earlier removal would kill the trusts by which boards are written.
-        if scene.is_last_in_project():
+        if scene.leave_project():
             cloud.identity.revoke_service_roles(record.project_id)

@@ -42,7 +42,9 @@ class Scene:
     save_stack_id: Callable[[str], None]
     """Saves the cluster's stack id in Magnum at once."""
     lock: lock_port.LockPort
-    is_last_in_project: Callable[[], bool]
+    leave_project: Callable[[], bool]
+    """Saves that the cluster needs its project no more, and tells whether it
+    was the last one that did."""
     commit_upgrade: Callable[[state_module.UpgradeTarget], None]
     """Saves the target of an upgrade in Magnum as what the cluster is."""
 

@@ -89,7 +89,7 @@ class Simulation:
             load_spec=self._load_spec,
             save_stack_id=self._save_stack_id,
             lock=self.cloud.lock,
-            is_last_in_project=lambda: True,
+            leave_project=lambda: True,
             commit_upgrade=self._commit_upgrade,
         )
 
