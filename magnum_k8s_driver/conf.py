@@ -81,6 +81,20 @@ CLOUD = [
         "http://mirror.example/ makes http://mirror.example/dl.k8s.io/... of "
         "https://dl.k8s.io/... Unset: the official addresses.",
     ),
+    cfg.IntOpt(
+        "heat_stacks_per_project",
+        default=512,
+        min=-1,
+        help="Heat's option max_stacks_per_tenant, for the checks before an "
+        "operation: Heat tells it to nobody. -1: do not check.",
+    ),
+    cfg.IntOpt(
+        "heat_resources_per_stack",
+        default=1000,
+        min=-1,
+        help="Heat's option max_resources_per_stack, for the checks before "
+        "an operation: Heat tells it to nobody. -1: do not check.",
+    ),
     cfg.StrOpt(
         "node_auth_url",
         help="Keystone as nodes reach it; the catalog's endpoint of type "

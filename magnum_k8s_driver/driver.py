@@ -118,6 +118,7 @@ class Driver(driver.Driver):
         Magnum leaves the group's status as it is; the time of its change is
         when this update began.
         """
+        session.check_update(cluster)
         group = cluster.default_ng_worker
         group.status = fields.ClusterStatus.UPDATE_IN_PROGRESS
         records.mark_updating(cluster, group)
@@ -141,10 +142,11 @@ class Driver(driver.Driver):
         group = nodegroup or cluster.default_ng_worker
         if intake.role(group) is spec.Role.CONTROL_PLANE:
             raise _unsupported("Resizing the control plane")
-        records.mark_updating(cluster)
         removal = record.Removal(
             group_uuid=group.uuid, nodes=tuple(nodes_to_remove or ())
         )
+        session.check_update(cluster, removal)
+        records.mark_updating(cluster)
         session.begin_update(context, cluster, removal)
 
     def upgrade_cluster(
@@ -176,6 +178,7 @@ class Driver(driver.Driver):
         self, context: Any, cluster: Any, nodegroup: Any
     ) -> None:
         """Begin to make a node group; its row is saved already."""
+        session.check_update(cluster)
         session.begin_update(context, cluster)
 
     def update_nodegroup(

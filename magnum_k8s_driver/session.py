@@ -33,8 +33,10 @@ from magnum_k8s_driver.converge import act
 from magnum_k8s_driver.converge import converge
 from magnum_k8s_driver.converge import health
 from magnum_k8s_driver.converge import plan
+from magnum_k8s_driver.converge import preflight
 from magnum_k8s_driver.converge import readiness
 from magnum_k8s_driver.converge import report
+from magnum_k8s_driver.model import facts as facts_module
 from magnum_k8s_driver.model import fields
 from magnum_k8s_driver.model import inputs as inputs_module
 from magnum_k8s_driver.model import record as record_module
@@ -89,6 +91,42 @@ def begin(context: Any, cluster: Any) -> None:
     del context
     conf.register(CONF)
     _converge(rows.Rows(cluster), None, wait=_HOOK_WAIT)
+
+
+def check_update(
+    cluster: Any, removal: record_module.Removal | None = None
+) -> None:
+    """Refuse a change that the project's quotas do not let happen.
+
+    :param removal: nodes that shall go, for a resize.
+    :raises magnum.common.exception.InvalidParameterValue: with every quota
+        that is too low; nothing has changed.
+    """
+    conf.register(CONF)
+    record = rows.Rows(cluster)
+    try:
+        with _lock().hold(_lock_of(cluster), wait_seconds=_HOOK_WAIT):
+            with _open(record) as cloud:
+                around = _surroundings(record, cloud, None)
+                around = dataclasses.replace(around, removal=removal)
+                _check_additions(record, around)
+    except exceptions.InvalidClusterSpec as exc:
+        # Magnum tells no reason on the cluster when a node group is refused.
+        records.complain(cluster, str(exc))
+        raise magnum_exception.InvalidParameterValue(err=exc) from exc
+    except exceptions.K8sDriverError as exc:
+        LOG.warning("Cluster %s: quotas not checked: %s", cluster.uuid, exc)
+
+
+def _check_additions(record: rows.Rows, around: converge.Surroundings) -> None:
+    observed = converge.look(around)
+    found = preflight.additions(observed, around.limits.drain_timeout)
+    if not found or observed.cluster is None:
+        return
+    facts = around.cloud.facts
+    key = observed.cluster.state.ssh_public_key
+    spec, known = _specify(record.inputs(), facts, key)
+    preflight.check_additions(found, spec, known, facts)
 
 
 def begin_update(
@@ -159,25 +197,27 @@ def _upgrade_target(
             dict(template.labels or {}),
         )
         key = observed.cluster.state.ssh_public_key if observed.cluster else ""
-        old = _specify(current, cloud.facts, key)
-        new = _specify(target, cloud.facts, key)
-    running = observed.members_of(observed.record.control_plane).all
-    found = [*unready]
-    found += upgrade_request.problems(
-        current, target, old, new, running[0].kubernetes_version
-    )
+        old, _known = _specify(current, cloud.facts, key)
+        new, known = _specify(target, cloud.facts, key)
+        wanted = state_module.UpgradeTarget(
+            template_id=template.uuid,
+            version=new.kubernetes_version,
+            batch_size=batch_size,
+            images={
+                group.uuid: group.image_id
+                for group in new.groups
+                if group_uuid in (None, group.uuid)
+            },
+        )
+        running = observed.members_of(observed.record.control_plane).all
+        found = [*unready]
+        found += upgrade_request.problems(
+            current, target, old, new, running[0].kubernetes_version
+        )
+        found += preflight.upgrade(observed, new, wanted, known, cloud.facts)
     if found:
         raise exceptions.InvalidClusterSpec(found)
-    return state_module.UpgradeTarget(
-        template_id=template.uuid,
-        version=new.kubernetes_version,
-        batch_size=batch_size,
-        images={
-            group.uuid: group.image_id
-            for group in new.groups
-            if group_uuid in (None, group.uuid)
-        },
-    )
+    return wanted
 
 
 def proceed(context: Any, cluster: Any) -> None:
@@ -265,19 +305,23 @@ def _surroundings(
 def _read_spec(
     record: rows.Rows, facts: facts_port.FactsPort, known_key: str | None
 ) -> spec_module.ClusterSpec:
-    return _specify(record.inputs(), facts, known_key)
+    if known_key is None:
+        # Nothing has been made yet; everything wrong is told together.
+        return preflight.create(record.inputs(), facts, _site())
+    spec, _known = _specify(record.inputs(), facts, known_key)
+    return spec
 
 
 def _specify(
     wanted: fields.ClusterInputs,
     facts: facts_port.FactsPort,
-    known_key: str | None,
-) -> spec_module.ClusterSpec:
+    known_key: str,
+) -> tuple[spec_module.ClusterSpec, facts_module.CloudFacts]:
+    """Return what a cluster that exists shall be, and what it refers to."""
     site = _site()
     found = facts.read(inputs_module.references(wanted, site))
-    if known_key is not None:
-        found = dataclasses.replace(found, known_public_key=known_key)
-    return inputs_module.to_spec(wanted, found, site)
+    found = dataclasses.replace(found, known_public_key=known_key)
+    return inputs_module.to_spec(wanted, found, site), found
 
 
 def _site() -> fields.Site:
@@ -310,6 +354,8 @@ def _settings() -> cloud_module.CloudSettings:
         request_timeout=options.request_timeout,
         service_roles=tuple(options.service_roles),
         cluster_domain=options.cluster_domain,
+        heat_stacks=options.heat_stacks_per_project,
+        heat_resources=options.heat_resources_per_stack,
         node_cloud=spec_module.CloudSpec(
             auth_url=options.node_auth_url or "",
             region=options.region_name or "",

@@ -4,7 +4,6 @@
 from collections.abc import Mapping
 import dataclasses
 
-from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.model import facts as facts_module
 from magnum_k8s_driver.model import fields
 from magnum_k8s_driver.model import labels as labels_module
@@ -55,13 +54,6 @@ class Checks:
         self.problems.append(
             problems_module.Problem(subject=subject, sentence=sentence)
         )
-
-    def raise_if_any(self) -> None:
-        """Raise :class:`InvalidClusterSpec` with each problem once."""
-        if self.problems:
-            raise exceptions.InvalidClusterSpec(
-                list(dict.fromkeys(self.problems))
-            )
 
 
 def node_group(

@@ -7,11 +7,13 @@ node groups and networks. All that is wrong with a request is told together.
 
 import re
 
+from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.model import facts as facts_module
 from magnum_k8s_driver.model import fields
 from magnum_k8s_driver.model import group_spec
 from magnum_k8s_driver.model import labels as labels_module
 from magnum_k8s_driver.model import network_spec
+from magnum_k8s_driver.model import problems as problems_module
 from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.model import version as version_module
 
@@ -95,6 +97,23 @@ def to_spec(
     :param site: label defaults and supported Kubernetes versions.
     :raises InvalidClusterSpec: with every problem there is.
     """
+    spec, problems = draft(inputs, facts, site)
+    if problems or spec is None:
+        raise exceptions.InvalidClusterSpec(problems)
+    return spec
+
+
+def draft(
+    inputs: ClusterInputs,
+    facts: facts_module.CloudFacts,
+    site: Site | None = None,
+) -> tuple[spec_module.ClusterSpec | None, list[problems_module.Problem]]:
+    """Return what the cluster shall be and every problem, each once.
+
+    With problems some values are only stand-ins: good enough to count what
+    the cluster would need, so that all problems can be told together. None
+    instead of a specification when there is no control plane.
+    """
     checks = group_spec.Checks(
         cluster=inputs, facts=facts, site=site or Site(), problems=[]
     )
@@ -107,8 +126,10 @@ def to_spec(
     proxy = network_spec.proxy(network, checks)
     public_key = _public_key(checks)
     _check_skew(control_planes, workers, checks)
-    checks.raise_if_any()
-    return spec_module.ClusterSpec(
+    problems = list(dict.fromkeys(checks.problems))
+    if len(control_planes) != 1:
+        return None, problems
+    spec = spec_module.ClusterSpec(
         uuid=inputs.uuid,
         name=inputs.name,
         project_id=inputs.project_id,
@@ -124,6 +145,7 @@ def to_spec(
         cloud=facts.cloud,
         labels=parsed.labels,
     )
+    return spec, problems
 
 
 def _groups(

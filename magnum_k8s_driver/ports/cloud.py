@@ -32,6 +32,7 @@ from magnum_k8s_driver.ports import heat as heat_port
 from magnum_k8s_driver.ports import identity as identity_port
 from magnum_k8s_driver.ports import leftovers as leftovers_port
 from magnum_k8s_driver.ports import magnum_certificates
+from magnum_k8s_driver.ports import quotas as quotas_module
 from magnum_k8s_driver.ports import sdk_compute
 from magnum_k8s_driver.ports import sdk_heat
 from magnum_k8s_driver.ports import sdk_identity
@@ -67,6 +68,10 @@ class CloudSettings:
     """Given to the service user where Keystone refuses it a project."""
     cluster_domain: str = "magnum"
     """Name or id of the domain of cluster users."""
+    heat_stacks: int = -1
+    """Stacks a project may have, -1 for no limit."""
+    heat_resources: int = -1
+    """Resources a stack may have, -1 for no limit."""
     node_cloud: spec_module.CloudSpec = dataclasses.field(
         default_factory=spec_module.CloudSpec
     )
@@ -121,6 +126,7 @@ def open_cloud(
                 user=admin,
                 cloud=settings.node_cloud,
                 user_id=cluster.user_id,
+                quotas=_quotas(project, settings),
             ),
         )
 
@@ -140,8 +146,22 @@ def user_facts(
         raise exceptions.CloudError("identity", str(exc)) from exc
     with _connection(settings, session) as connection:
         yield facts_port.SdkFacts(
-            connection, user=connection, cloud=settings.node_cloud
+            connection,
+            user=connection,
+            cloud=settings.node_cloud,
+            quotas=_quotas(connection, settings),
         )
+
+
+def _quotas(
+    connection: Any, settings: CloudSettings
+) -> quotas_module.SdkQuotas:
+    return quotas_module.SdkQuotas(
+        connection,
+        heat_stacks=settings.heat_stacks,
+        heat_resources=settings.heat_resources,
+        timeout=settings.request_timeout,
+    )
 
 
 def _admin_session() -> Any:

@@ -11,7 +11,9 @@ from openstack import exceptions as sdk_exceptions
 
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.model import facts as facts_module
+from magnum_k8s_driver.model import quota
 from magnum_k8s_driver.model import spec as spec_module
+from magnum_k8s_driver.ports import quotas as quotas_module
 
 Found = TypeVar("Found")
 
@@ -31,6 +33,14 @@ class FactsPort(Protocol):
         :raises CloudUnavailable: a service did not answer.
         """
 
+    def allowances(
+        self, services: Iterable[str]
+    ) -> Mapping[str, quota.Allowance]:
+        """Return what the project may have of some services' things.
+
+        What a service does not tell is missing; it never raises CloudError.
+        """
+
 
 class SdkFacts:
     """Facts read with openstacksdk.
@@ -42,6 +52,7 @@ class SdkFacts:
         key pair.
     :param user_id: look for the key pair of that user; ``user`` is then an
         administrator's connection (Nova's policy os-keypairs:show).
+    :param quotas: reads the quotas of the connection's project.
     :param cloud: what the operator configured: the CA bundle and whether to
         verify; ``auth_url`` and ``region`` there win over the catalog.
     """
@@ -53,8 +64,10 @@ class SdkFacts:
         cloud: spec_module.CloudSpec | None = None,
         *,
         user_id: str | None = None,
+        quotas: quotas_module.SdkQuotas | None = None,
     ) -> None:
         self._connection = connection
+        self._quotas = quotas or quotas_module.SdkQuotas(connection)
         self._user = user
         self._user_id = user_id
         self._cloud = cloud or spec_module.CloudSpec()
@@ -88,6 +101,12 @@ class SdkFacts:
             ),
             cloud=self._cloud_spec(),
         )
+
+    def allowances(
+        self, services: Iterable[str]
+    ) -> Mapping[str, quota.Allowance]:
+        """Return what the project may have; see :class:`FactsPort`."""
+        return self._quotas.read(services)
 
     def _has(self, service_type: str) -> bool:
         """Tell whether the catalog has a service, under any of its names."""

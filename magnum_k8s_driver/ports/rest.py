@@ -163,6 +163,11 @@ class Rest:
         session = self._connection.session
         return str(self._guarded(session.get_user_id))
 
+    def project_id(self) -> str:
+        """Return the id of the project that the token is for."""
+        session = self._connection.session
+        return str(self._guarded(session.get_project_id))
+
     def _adapter(self) -> Any:
         # Building a proxy already asks the service for its versions.
         return getattr(self._connection, self._proxy)

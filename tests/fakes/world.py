@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The simulated cloud: every port in memory, one clock for all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 import contextlib
 import fnmatch
 import json
@@ -9,6 +9,7 @@ from typing import Any
 
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.model import facts
+from magnum_k8s_driver.model import quota
 from magnum_k8s_driver.ports import leftovers
 from tests import samples
 from tests.fakes import calls as calls_module
@@ -113,11 +114,23 @@ class FakeFacts:
     def __init__(self, calls: calls_module.Calls) -> None:
         self.calls = calls
         self.answer = samples.facts()
+        self.quotas: dict[str, quota.Allowance] = {}
 
     def read(self, references: facts.References) -> facts.CloudFacts:
         """See the port."""
         del references
         return self.answer
+
+    def allowances(
+        self, services: Iterable[str]
+    ) -> Mapping[str, quota.Allowance]:
+        """See the port."""
+        asked = frozenset(services)
+        return {
+            key: one
+            for key, one in self.quotas.items()
+            if key.partition(".")[0] in asked
+        }
 
 
 class FakeCloud:

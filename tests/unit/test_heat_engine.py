@@ -6,7 +6,9 @@ import dataclasses
 
 import testtools
 
+from magnum_k8s_driver.model import needs
 from tests import heat_engine
+from tests import samples
 from tests import stacks
 
 Shape = stacks.Shape
@@ -100,6 +102,12 @@ class TestHeatEngine(testtools.TestCase):
                 shape, verdicts[name, "control-plane"], shape.control_planes
             )
             self._check_workers(shape, verdicts[name, "default-worker"])
+            self._check_needs(
+                shape,
+                asked[name, "cluster"],
+                verdicts[name, "control-plane"],
+                verdicts[name, "default-worker"],
+            )
 
     def _wrong(self, request):
         template = dict(request["template"])
@@ -136,6 +144,70 @@ class TestHeatEngine(testtools.TestCase):
         )
         on_nodes = members * shape.node_floating_ip * balanced
         self.assertEqual(on_api + on_nodes, count["OS::Neutron::FloatingIP"])
+
+    def _check_needs(self, shape, asked, cluster, workers):
+        """Quotas are checked against what the templates really make."""
+        spec = shape.spec()
+        flavors = {"2": samples.flavor()}
+        needed = needs.cluster(spec, flavors)
+        count = self._count(cluster) + self._count(workers)
+        nodes = shape.control_planes + shape.workers
+        # Workers' ports stand inside of their servers; Octavia and Neutron
+        # make one each for the address and the router.
+        ports = count["OS::Neutron::Port"] + shape.workers
+        ports += count["OS::Octavia::LoadBalancer"]
+        ports += count["OS::Neutron::RouterInterface"]
+        volumes = count["OS::Cinder::Volume"] + nodes * shape.boot_volume
+        expected = {
+            "compute.instances": nodes,
+            "compute.cores": nodes * 2,
+            "compute.ram": nodes * 4096,
+            "compute.server_groups": count["OS::Nova::ServerGroup"],
+            "block-storage.volumes": volumes,
+            "block-storage.gigabytes": volumes * 20,
+            f"block-storage.volumes_{shape.volume_type}": volumes,
+            f"block-storage.gigabytes_{shape.volume_type}": volumes * 20,
+            "network.network": count["OS::Neutron::Net"],
+            "network.subnet": count["OS::Neutron::Subnet"],
+            "network.router": count["OS::Neutron::Router"],
+            "network.port": ports,
+            "network.floatingip": count["OS::Neutron::FloatingIP"],
+            "network.security_group": count["OS::Neutron::SecurityGroup"],
+            "network.security_group_rule": self._rules(asked),
+            "load-balancer.load_balancer": count["OS::Octavia::LoadBalancer"],
+            "load-balancer.listener": count["OS::Octavia::Listener"],
+            "load-balancer.pool": count["OS::Octavia::Pool"],
+            "load-balancer.member": count["OS::Octavia::PoolMember"],
+            "load-balancer.health_monitor": count[
+                "OS::Octavia::HealthMonitor"
+            ],
+            "orchestration.stacks": 2,
+        }
+        self.assertEqual(
+            {key: value for key, value in expected.items() if value},
+            needed.totals,
+        )
+        self.assertEqual(
+            max(len(cluster["resources"]), len(workers["resources"])),
+            needed.each["orchestration.resources"],
+        )
+        self.assertEqual(
+            max(shape.control_planes, shape.workers),
+            needed.each["compute.server_group_members"],
+        )
+
+    def _rules(self, request):
+        """Return how many rules Neutron counts for the groups."""
+        groups = [
+            one["properties"]["rules"]
+            for one in request["template"]["resources"].values()
+            if one["type"] == "OS::Neutron::SecurityGroup"
+        ]
+        cidrs = request["parameters"]["allowed_cidrs"].split(",")
+        repeated = sum(isinstance(one, dict) for one in groups)
+        listed = sum(len(one) for one in groups if isinstance(one, list))
+        # Neutron adds two to each group for what leaves.
+        return 2 * len(groups) + listed + repeated * len(cidrs)
 
     def _check_workers(self, shape, verdict):
         """A worker is one resource, and one for what Heat cannot inline."""

@@ -4,6 +4,7 @@
 Only what opens the cloud and the lock is simulated.
 """
 
+import dataclasses
 from unittest import mock
 
 import fixtures
@@ -20,6 +21,7 @@ from magnum_k8s_driver import monitor
 from magnum_k8s_driver import rows
 from magnum_k8s_driver import session
 from magnum_k8s_driver.model import problems
+from magnum_k8s_driver.model import quota
 from magnum_k8s_driver.model import record as record_module
 from tests import magnum_service
 from tests import samples
@@ -323,3 +325,154 @@ class TestHealth(SessionTest):
         one = monitor.BoardMonitor(self.magnum.admin, cluster)
         one.poll_health_status()
         self.assertEqual("UNKNOWN", one.data["health_status"])
+
+
+class TestQuota(SessionTest):
+    """Too little quota is told at once, and nothing is made or changed."""
+
+    def limit(self, **limits):
+        self.cloud.facts.quotas = {
+            f"compute.{name}": quota.Allowance(limit=most)
+            for name, most in limits.items()
+        }
+
+    def test_create_tells_quota_and_other_problems_together(self):
+        before = self.cloud.inventory()
+        self.limit(instances=2, cores=5)
+        self.assertRaises(
+            magnum_exception.InvalidParameterValue,
+            self.create,
+            labels={"availability_zone": "nowhere"},
+        )
+        (cluster,) = objects.Cluster.list(self.magnum.admin)
+        self.assertEqual("CREATE_FAILED", cluster.status)
+        for words in (
+            "Availability zone nowhere",
+            "quota of servers is too low: needed 3, left 2 of 2",
+            "quota of vCPUs is too low: needed 6, left 5 of 5",
+        ):
+            self.assertIn(words, cluster.status_reason)
+        self.assertEqual(before, self.cloud.inventory())
+
+    def test_status_job_refuses_what_the_hook_could_not_check(self):
+        self.cloud.calls.fail_next(
+            "cloud",
+            "user_facts",
+            exceptions.CloudUnavailable("identity", "no answer"),
+        )
+        cluster = self.create()
+        self.limit(instances=2)
+        found = self.run_jobs(cluster)
+        self.assertEqual("CREATE_FAILED", found.status)
+        self.assertIn("quota of servers", found.status_reason)
+        self.assertEqual([], self.cloud.inventory("stack *"))
+
+    def created(self):
+        cluster = self.create()
+        self.run_jobs(cluster)
+        return cluster, self.cloud.inventory()
+
+    def test_resize(self):
+        cluster, before = self.created()
+        self.limit(instances=2)
+        row = self.magnum.reload(cluster)
+        group = self.magnum.groups(cluster)["default-worker"]
+        self.assertRaises(
+            magnum_exception.InvalidParameterValue,
+            self.handler.cluster_resize,
+            self.magnum.context,
+            row,
+            5,
+            [],
+            group,
+        )
+        found = self.magnum.reload(cluster)
+        self.assertEqual("UPDATE_FAILED", found.status)
+        self.assertIn("no room for 3 nodes", found.status_reason)
+        self.assertIn("needed 3, left 2 of 2", found.status_reason)
+        group = self.magnum.groups(cluster)["default-worker"]
+        self.assertEqual(2, group.node_count)
+        self.assertEqual(before, self.cloud.inventory())
+        # Its old size is the way out, and needs nothing.
+        self.handler.cluster_resize(self.magnum.context, found, 2, [], group)
+        self.assertEqual("UPDATE_COMPLETE", self.run_jobs(cluster).status)
+
+    def test_replacing_a_named_node_needs_room_for_one(self):
+        cluster, before = self.created()
+        self.limit(instances=0)
+        row = self.magnum.reload(cluster)
+        group = self.magnum.groups(cluster)["default-worker"]
+        self.assertRaises(
+            magnum_exception.InvalidParameterValue,
+            self.handler.cluster_resize,
+            self.magnum.context,
+            row,
+            2,
+            ["0"],
+            group,
+        )
+        self.assertEqual(before, self.cloud.inventory())
+
+    def test_node_group(self):
+        cluster, before = self.created()
+        self.limit(server_groups=0)
+        group = objects.NodeGroup(
+            self.magnum.context,
+            cluster_id=cluster.uuid,
+            project_id=cluster.project_id,
+            name="big",
+            role="worker",
+            node_count=3,
+            image_id="ubuntu-24.04",
+            flavor_id="m1.medium",
+            labels={},
+            is_default=False,
+        )
+        self.assertRaises(
+            magnum_exception.InvalidParameterValue,
+            nodegroup_conductor.Handler().nodegroup_create,
+            self.magnum.context,
+            self.magnum.reload(cluster),
+            group,
+        )
+        row = self.magnum.groups(cluster)["big"]
+        self.assertEqual("CREATE_FAILED", row.status)
+        found = self.magnum.reload(cluster)
+        self.assertEqual("UPDATE_FAILED", found.status)
+        for reason in (row.status_reason, found.status_reason):
+            self.assertIn("no room for node group big of 3 nodes", reason)
+            self.assertIn("server groups", reason)
+        self.assertEqual(before, self.cloud.inventory())
+
+    def test_surge_of_an_upgrade(self):
+        cluster, before = self.created()
+        self.cloud.facts.answer = dataclasses.replace(
+            self.cloud.facts.answer,
+            images={
+                "ubuntu-24.04": samples.image(),
+                "newer": samples.image(id="22", name="newer"),
+            },
+        )
+        self.limit(instances=1)
+        template = self.magnum.template(
+            uuid="77777777-7777-4777-8777-777777777777", image_id="newer"
+        )
+        group = self.magnum.groups(cluster)["default-worker"]
+
+        def upgrade(batch):
+            self.handler.cluster_upgrade(
+                self.magnum.context,
+                self.magnum.reload(cluster),
+                template,
+                batch,
+                group,
+            )
+
+        error = self.assertRaises(magnum_exception.NotSupported, upgrade, 2)
+        self.assertIn("needed 2, left 1 of 1", str(error))
+        found = self.magnum.reload(cluster)
+        self.assertEqual("CREATE_COMPLETE", found.status)
+        self.assertEqual(before, self.cloud.inventory())
+        upgrade(1)
+        found = self.magnum.reload(cluster)
+        self.assertEqual("UPDATE_IN_PROGRESS", found.status)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Refuse what the project's quotas do not let happen, before anything is made.
+
+Reads through a port and otherwise only compares: what is needed comes from
+:mod:`~magnum_k8s_driver.model.needs`.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+
+from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.converge import observed as observed_module
+from magnum_k8s_driver.converge import resize
+from magnum_k8s_driver.model import facts as facts_module
+from magnum_k8s_driver.model import fields
+from magnum_k8s_driver.model import inputs as inputs_module
+from magnum_k8s_driver.model import members
+from magnum_k8s_driver.model import needs as needs_module
+from magnum_k8s_driver.model import problems as problems_module
+from magnum_k8s_driver.model import quota
+from magnum_k8s_driver.model import record
+from magnum_k8s_driver.model import spec as spec_module
+from magnum_k8s_driver.model import state
+from magnum_k8s_driver.ports import facts as facts_port
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Addition:
+    """Nodes that a group gets."""
+
+    group: record.GroupRecord
+    more: int
+    most: int
+    """Nodes the group has when the new ones are there and none has left."""
+    is_new: bool = False
+    """Its stack has to be made, too."""
+
+    def __str__(self) -> str:
+        nodes = "node" if self.more == 1 else "nodes"
+        if self.is_new:
+            return f"node group {self.group.name} of {self.more} {nodes}"
+        return f"{self.more} {nodes} of node group {self.group.name}"
+
+
+def create(
+    inputs: fields.ClusterInputs,
+    facts: facts_port.FactsPort,
+    site: fields.Site,
+) -> spec_module.ClusterSpec:
+    """Return what a new cluster shall be.
+
+    :raises InvalidClusterSpec: with every problem of the request and every
+        quota that is too low for it.
+    :raises CloudError: a service refused to answer.
+    """
+    found = facts.read(inputs_module.references(inputs, site))
+    spec, problems = inputs_module.draft(inputs, found, site)
+    if spec is not None:
+        needed = needs_module.cluster(spec, needs_module.flavors(found))
+        problems += lacking(needed, facts)
+    if problems or spec is None:
+        raise exceptions.InvalidClusterSpec(problems)
+    return spec
+
+
+def additions(
+    observed: observed_module.Observed, drain_timeout: float
+) -> tuple[Addition, ...]:
+    """Return the nodes that the next change of a cluster makes."""
+    if observed.cluster is None:
+        return ()
+    found = []
+    for group in observed.record.kept_groups:
+        present = observed.members_of(group).all
+        is_worker = group.role is spec_module.Role.WORKER
+        is_new = is_worker and group.uuid not in observed.workers
+        more, leaving = group.node_count - len(present), 0
+        if is_worker and not is_new:
+            change = resize.change(observed, group, drain_timeout)
+            more, leaving = change.add, len(change.remove)
+        more -= leaving
+        if more > 0:
+            found.append(
+                Addition(
+                    group=group,
+                    more=more,
+                    most=len(present) + more,
+                    is_new=is_new,
+                )
+            )
+    return tuple(found)
+
+
+def check_additions(
+    found: Sequence[Addition],
+    spec: spec_module.ClusterSpec,
+    known: facts_module.CloudFacts,
+    facts: facts_port.FactsPort,
+) -> None:
+    """Refuse to add nodes that no quota is left for.
+
+    :raises InvalidClusterSpec: with every quota that is too low.
+    """
+    flavors = needs_module.flavors(known)
+    groups = {one.uuid: one for one in spec.groups}
+    needed = quota.total(
+        needs_module.group(spec, groups[one.group.uuid], flavors)
+        if one.is_new
+        else needs_module.nodes(
+            spec, groups[one.group.uuid], one.more, one.most, flavors
+        )
+        for one in found
+    )
+    problems = lacking(needed, facts)
+    if problems:
+        what = " and ".join(str(one) for one in found)
+        head = problems_module.Problem(
+            subject="nodes",
+            sentence=f"Nothing was changed: no room for {what}.",
+        )
+        raise exceptions.InvalidClusterSpec([head, *problems])
+
+
+def upgrade(
+    observed: observed_module.Observed,
+    new: spec_module.ClusterSpec,
+    target: state.UpgradeTarget,
+    known: facts_module.CloudFacts,
+    facts: facts_port.FactsPort,
+) -> tuple[problems_module.Problem, ...]:
+    """Return the quotas that are too low for what an upgrade surges."""
+    flavors = needs_module.flavors(known)
+    needed = quota.Needs()
+    for group in new.workers:
+        image = target.images.get(group.uuid)
+        old = [
+            one
+            for one in observed.members_of(_row(observed, group)).all
+            if one.state is members.MemberState.ACTIVE
+            and one.image_id != image
+        ]
+        if image is not None and old:
+            # Groups are taken one after the other.
+            needed = needed.or_more(
+                needs_module.surge(new, group, target.batch_size, flavors)
+            )
+    return lacking(needed, facts)
+
+
+def lacking(
+    needed: quota.Needs, facts: facts_port.FactsPort
+) -> tuple[problems_module.Problem, ...]:
+    """Return a problem for each quota that is too low."""
+    if not needed.services:
+        return ()
+    return quota.problems(needed, facts.allowances(needed.services))
+
+
+def _row(
+    observed: observed_module.Observed, group: spec_module.NodeGroupSpec
+) -> record.GroupRecord:
+    return next(
+        one for one in observed.record.groups if one.uuid == group.uuid
+    )
