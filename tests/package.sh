@@ -65,6 +65,7 @@ check() {
     "$1/bin/magnum-k8s-render" "$sample" >"$work/rendered.txt"
     grep -q 'OS::Nova::Server' "$work/rendered.txt"
     grep -q '/opt/magnum/' "$work/rendered.txt"
+    "$1/bin/magnum-k8s-preflight" --help >"$work/preflight.txt"
     "$1/bin/python" - <<'END'
 from importlib import metadata, resources
 from magnum_k8s_driver.render import files

@@ -5,7 +5,7 @@ Reads through a port and otherwise only compares: what is needed comes from
 :mod:`~magnum_k8s_driver.model.needs`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 
 from magnum_k8s_driver import exceptions
@@ -22,6 +22,19 @@ from magnum_k8s_driver.model import record
 from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.model import state
 from magnum_k8s_driver.ports import facts as facts_port
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Examination:
+    """What is known of a cluster before it is made."""
+
+    spec: spec_module.ClusterSpec | None
+    """With problems some of its values are only stand-ins."""
+    problems: tuple[problems_module.Problem, ...]
+    warnings: tuple[str, ...]
+    needed: quota.Needs
+    allowances: Mapping[str, quota.Allowance]
+    """What services did not tell is missing."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,14 +66,35 @@ def create(
         quota that is too low for it.
     :raises CloudError: a service refused to answer.
     """
-    found = facts.read(inputs_module.references(inputs, site))
-    spec, problems = inputs_module.draft(inputs, found, site)
+    found = examine(inputs, facts, site)
+    if found.problems or found.spec is None:
+        raise exceptions.InvalidClusterSpec(found.problems)
+    return found.spec
+
+
+def examine(
+    inputs: fields.ClusterInputs,
+    facts: facts_port.FactsPort,
+    site: fields.Site,
+) -> Examination:
+    """Return all there is to say about a new cluster.
+
+    :raises CloudError: a service refused to answer.
+    """
+    known = facts.read(inputs_module.references(inputs, site))
+    spec, problems = inputs_module.draft(inputs, known, site)
+    needed, allowances = quota.Needs(), {}
     if spec is not None:
-        needed = needs_module.cluster(spec, needs_module.flavors(found))
-        problems += lacking(needed, facts)
-    if problems or spec is None:
-        raise exceptions.InvalidClusterSpec(problems)
-    return spec
+        needed = needs_module.cluster(spec, needs_module.flavors(known))
+        allowances = dict(facts.allowances(needed.services))
+        problems += quota.problems(needed, allowances)
+    return Examination(
+        spec=spec,
+        problems=tuple(problems),
+        warnings=tuple(inputs_module.warnings(inputs, site)),
+        needed=needed,
+        allowances=allowances,
+    )
 
 
 def additions(

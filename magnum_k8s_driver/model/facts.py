@@ -58,6 +58,8 @@ class ImageFacts:
     """Least root disk: ``min_disk`` or what the image unpacks to."""
     min_ram_mib: int = 0
     status: str = "active"
+    architecture: str = ""
+    """Property ``architecture`` or ``hw_architecture``, empty if unset."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +83,8 @@ class SubnetFacts:
     network_id: str
     cidr: str
     ip_version: int = 4
+    addresses: int | None = None
+    """Addresses in its allocation pools, used or not; None: not known."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,6 +24,9 @@ LEAST = {
 }
 """Least vCPUs and MiB of memory of a flavor."""
 
+ARCHITECTURES = ("x86_64", "aarch64")
+"""Nova's words for amd64 and arm64, for which releases.yaml has binaries."""
+
 ROLE_LABEL = "magnum.openstack.org/role"
 _TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
@@ -110,6 +113,12 @@ def _image(
         checks.tell(
             subject,
             f"Image {image.name} is {image.status} but must be active.",
+        )
+    if image.architecture not in ("", *ARCHITECTURES):
+        checks.tell(
+            subject,
+            f"Image {image.name} is for {image.architecture[:20]}; Kubernetes "
+            f"is installed on {' and '.join(ARCHITECTURES)} only.",
         )
     if not image.distro:
         checks.tell(

@@ -51,6 +51,7 @@ def network(
         service_cidr=labels.service_cluster_ip_range,
     )
     _check_overlaps(result, checks)
+    _check_addresses(result, subnet, checks)
     return result
 
 
@@ -265,6 +266,34 @@ def _check_overlaps(
                     f"The {name} {cidr} and the {other_name} {other} "
                     "overlap; choose ranges that do not.",
                 )
+
+
+def _check_addresses(
+    spec: spec_module.NetworkSpec,
+    subnet: facts_module.SubnetFacts | None,
+    checks: group_spec.Checks,
+) -> None:
+    """Tell when the nodes' network has not enough addresses for them.
+
+    Who else uses an existing subnet is not known; that its pools are too
+    small for this cluster alone is.
+    """
+    needed = sum(one.count for one in checks.cluster.node_groups)
+    needed += int(checks.cluster.master_lb_enabled)
+    if subnet is None:
+        # The network itself, the router and broadcast take one each.
+        found = ipaddress.ip_network(spec.subnet_cidr).num_addresses - 3
+        name = f"The range {spec.subnet_cidr} of label fixed_subnet_cidr"
+    elif subnet.addresses is not None:
+        found, name = subnet.addresses, f"Subnet {subnet.name}"
+    else:
+        return
+    if needed > found:
+        checks.tell(
+            "addresses",
+            f"{name} has {found} addresses but the cluster needs {needed}; "
+            "choose a larger one or fewer nodes.",
+        )
 
 
 def _check_provider(

@@ -4,6 +4,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 import contextlib
 import dataclasses
+import ipaddress
 from typing import Any, Protocol, TypeVar
 
 from keystoneauth1 import exceptions as keystone_exceptions
@@ -132,6 +133,9 @@ class SdkFacts:
             min_disk_gib=max(image.min_disk or 0, unpacked),
             min_ram_mib=image.min_ram or 0,
             status=image.status or "unknown",
+            architecture=str(
+                image.architecture or properties.get("hw_architecture") or ""
+            ).lower(),
         )
 
     def _flavor(self, reference: str) -> facts_module.FlavorFacts:
@@ -236,7 +240,23 @@ def _subnet_facts(subnet: Any) -> facts_module.SubnetFacts:
         network_id=subnet.network_id,
         cidr=subnet.cidr,
         ip_version=subnet.ip_version or 4,
+        addresses=_addresses(subnet.allocation_pools),
     )
+
+
+def _addresses(pools: Any) -> int | None:
+    """Return how many addresses a subnet's allocation pools have."""
+    if not isinstance(pools, list):
+        return None
+    try:
+        return sum(
+            int(ipaddress.ip_address(pool["end"]))
+            - int(ipaddress.ip_address(pool["start"]))
+            + 1
+            for pool in pools
+        )
+    except (LookupError, TypeError, ValueError):
+        return None
 
 
 def _each(

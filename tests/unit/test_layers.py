@@ -78,7 +78,6 @@ MAX_FUNCTION = 40
 LONG_MODULES: set[str] = set()
 LONG_FUNCTIONS = {
     "cmd.documents.documents",
-    "model.inputs.to_spec",
     "ports.cloud.open_cloud",
     "ports.sdk_identity.ensure_application_credential",
     "render.apiserver.audit_policy",

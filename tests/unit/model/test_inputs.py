@@ -449,6 +449,55 @@ class NetworkTests(TestCase):
             labels=with_labels(service_cluster_ip_range="10.100.4.0/24"),
         )
 
+    def test_addresses_of_a_range(self):
+        # Sixteen without network, router and broadcast; one control plane
+        # node and the load balancer beside the workers.
+        labels = with_labels(fixed_subnet_cidr="10.0.0.0/28")
+        eleven, twelve = (
+            groups(samples.node_group_inputs(count=count))
+            for count in (11, 12)
+        )
+        self.assertEqual([], problems(labels=labels, node_groups=eleven))
+        self.assert_refused(
+            "has 13 addresses but the cluster needs 14",
+            labels=labels,
+            node_groups=twelve,
+        )
+
+    def test_addresses_of_a_subnet(self):
+        small = samples.subnet(addresses=3)
+        facts = samples.facts(subnets={"office-v4": small})
+        self.assert_refused(
+            "Subnet office-v4 has 3 addresses but the cluster needs 4",
+            facts=facts,
+            fixed_subnet="office-v4",
+        )
+        unknown = samples.facts(subnets={"office-v4": samples.subnet()})
+        self.assertEqual([], problems(facts=unknown, fixed_subnet="office-v4"))
+
+    def test_draft_goes_on_after_problems(self):
+        found, told = inputs.draft(
+            samples.inputs(name="n" * 65), samples.facts(), samples.SITE
+        )
+        self.assertEqual(2, found.workers[0].count)
+        self.assertEqual(1, len(told))
+        nothing, told = inputs.draft(
+            samples.inputs(node_groups=()), samples.facts(), samples.SITE
+        )
+        self.assertIsNone(nothing)
+        self.assertIn("has 0 node groups", told[0].sentence)
+
+    def test_architecture(self):
+        for architecture in ("", "x86_64", "aarch64"):
+            image = samples.image(architecture=architecture)
+            facts = samples.facts(images={"ubuntu-24.04": image})
+            self.assertEqual([], problems(facts=facts))
+        image = samples.image(architecture="s390x")
+        self.assert_refused(
+            "Image ubuntu-24.04 is for s390x",
+            facts=samples.facts(images={"ubuntu-24.04": image}),
+        )
+
 
 class EndpointTests(TestCase):
     def test_floating_ips_of_nodes_and_of_the_api_are_separate(self):

@@ -27,8 +27,8 @@ class QuotaTest(unittest.TestCase):
         )
         self.assertEqual(
             "The quota of vCPUs is too low: needed 12, left 4 of "
-            "20 (Nova's cores); choose fewer nodes or a smaller flavor or ask for "
-            "a higher quota.",
+            "20 (Nova's cores); choose fewer nodes or a smaller flavor or "
+            "ask for a higher quota.",
             problem.sentence,
         )
 
