@@ -82,25 +82,34 @@ def inputs_of(
         create_timeout=None,
         **settled,
     )
+    counts = (("master", options.master_count), ("worker", options.node_count))
     groups = [
-        types.SimpleNamespace(
-            uuid=_UUID.format(number),
-            name=f"default-{role}",
-            role=role,
-            node_count=count,
-            image_id=template.get("image_id"),
-            flavor_id=None,
-            docker_volume_size=settled["docker_volume_size"],
-            min_node_count=0,
-            max_node_count=None,
-            labels=labels,
-        )
-        for number, (role, count) in enumerate(
-            (("master", options.master_count), ("worker", options.node_count)),
-            start=1,
-        )
+        _group(number, role, count, cluster, template)
+        for number, (role, count) in enumerate(counts, start=1)
     ]
     return intake.inputs(cluster, types.SimpleNamespace(**template), groups)
+
+
+def _group(
+    number: int,
+    role: str,
+    count: int,
+    cluster: types.SimpleNamespace,
+    template: Mapping[str, Any],
+) -> types.SimpleNamespace:
+    """Return a default group as Magnum's conductor makes it."""
+    return types.SimpleNamespace(
+        uuid=_UUID.format(number),
+        name=f"default-{role}",
+        role=role,
+        node_count=count,
+        image_id=template.get("image_id"),
+        flavor_id=None,
+        docker_volume_size=cluster.docker_volume_size,
+        min_node_count=0,
+        max_node_count=None,
+        labels=cluster.labels,
+    )
 
 
 def _examine(options: argparse.Namespace) -> preflight.Examination:
