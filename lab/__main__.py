@@ -11,6 +11,7 @@ from lab import access
 from lab import control
 from lab import failure
 from lab import install
+from lab import kube_dist
 from lab import progress
 from lab import settings as lab_settings
 
@@ -46,6 +47,29 @@ def parse(words: list[str]) -> argparse.Namespace:
     again = commands.add_parser("restart", help="restart services")
     again.add_argument("services", nargs="+", metavar="service")
     commands.add_parser("install", help="only install")
+    fill = commands.add_parser(
+        "kube-dist",
+        help="fill a directory with Kubernetes for container nodes",
+    )
+    fill.add_argument("directory", type=pathlib.Path)
+    fill.add_argument("version", help="such as v1.36.4")
+    fill.add_argument(
+        "--architecture",
+        default=kube_dist.ARCHITECTURES[0],
+        choices=kube_dist.ARCHITECTURES,
+    )
+    fill.add_argument(
+        "--binaries",
+        metavar="URL",
+        default=kube_dist.BINARIES,
+        help="in place of %(default)s",
+    )
+    fill.add_argument(
+        "--registry",
+        metavar="URL",
+        default="",
+        help="asked in place of the registries in the names of images",
+    )
     env = commands.add_parser("env", help="print variables for a shell")
     env.add_argument("cloud", nargs="?", default="demo", choices=access.CLOUDS)
     return parser.parse_args(words)
@@ -71,9 +95,23 @@ def run(options: argparse.Namespace) -> int:
         print(access.files(settings)[name], end="")
     elif options.command == "logs":
         return show_log(settings, options)
+    elif options.command == "kube-dist":
+        fill_kube_dist(options, report)
     elif options.command == "status":
         return show_status(settings)
     return 0
+
+
+def fill_kube_dist(
+    options: argparse.Namespace, report: progress.Report
+) -> None:
+    source = kube_dist.Source(
+        binaries=options.binaries.rstrip("/"),
+        registry=options.registry,
+        architecture=options.architecture,
+    )
+    kube_dist.fill(options.directory, options.version, source, report)
+    print(f"KUBE_DIST={options.directory.resolve()}")
 
 
 def show_log(

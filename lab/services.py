@@ -149,6 +149,8 @@ def _nova(settings: lab_settings.Settings) -> list[Service]:
                 "identity",
             ),
             config=str(config / "compute"),
+            # Another KUBE_DIST: start again.
+            environment=settings.container_environment(),
         ),
     ]
 

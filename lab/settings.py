@@ -115,6 +115,15 @@ class Settings:
             "OS_NEUTRON_CONFIG_FILES": "neutron.conf",
             "PYTHONPATH": str(self.python_path),
             "PYTHONWARNINGS": "ignore",
+            **self.container_environment(),
+        }
+
+    def container_environment(self) -> dict[str, str]:
+        """Return what container nodes are made of, as asked for now."""
+        return {
+            name: os.path.abspath(os.environ[name])
+            for name in ("KUBE_DIST", "LAB_NODE_CACHE")
+            if os.environ.get(name)
         }
 
 

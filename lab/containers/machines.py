@@ -12,8 +12,10 @@ import time
 
 from lab import process
 from lab import settings as lab_settings
+from lab.containers import distribution
 from lab.containers import image
 from lab.containers import keeper
+from lab.containers import preload
 from lab.containers import server as server_module
 
 SEED = "upper/var/lib/cloud/seed/config_drive"
@@ -47,6 +49,8 @@ class Machines:
         :raises LabError: the image is not built.
         """
         image.lower_directories()
+        kubernetes = distribution.find()
+        images = preload.prepare(kubernetes) if kubernetes else None
         directory = self._directory(server.id)
         directory.mkdir(parents=True)
         directory.chmod(0o700)
@@ -59,6 +63,8 @@ class Machines:
         version = directory / "upper/etc/kubernetes-version"
         version.parent.mkdir(parents=True, exist_ok=True)
         version.write_text(f"{kubernetes_version}\n")
+        if images:
+            preload.clone(images, directory / "containerd")
         server_module.write(directory, server)
 
     def power_on(self, server_id: str) -> None:
@@ -71,7 +77,7 @@ class Machines:
                 *(sys.executable, "-m", "lab.containers.keeper"),
                 str(self._directory(server_id)),
             ],
-            {**self._settings.environment(), **_passed_on()},
+            self._settings.environment(),
         )
 
     def power_off(self, server_id: str) -> None:
@@ -122,8 +128,3 @@ class Machines:
 
     def _directory(self, server_id: str) -> pathlib.Path:
         return server_module.directory(self._settings, server_id)
-
-
-def _passed_on() -> dict[str, str]:
-    names = ("KUBE_DIST", "LAB_NODE_CACHE")
-    return {name: os.environ[name] for name in names if name in os.environ}

@@ -63,6 +63,11 @@ def add_address(name: str, address: str) -> None:
     _ip("-n", name, "address", "replace", f"{address}/32", "dev", BRIDGE)
 
 
+def add_route(name: str, destination: str, address: str) -> None:
+    """Let a network send packets for a server's pods to the server."""
+    _ip("-n", name, "route", "replace", destination, "via", address)
+
+
 def _disconnect(server: server_module.Server) -> None:
     if namespace.identity(server.namespace):
         # The cable goes when the namespace does, which the kernel does

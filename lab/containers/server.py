@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 import dataclasses
+import ipaddress
 import json
 import os
 import pathlib
@@ -86,3 +87,14 @@ def read_all(settings: lab_settings.Settings) -> Iterator[Server]:
             yield read(path)
         except (OSError, ValueError, TypeError, KeyError):
             continue
+
+
+def pod_network(
+    settings: lab_settings.Settings, server: Server
+) -> ipaddress.IPv4Network | None:
+    """Return what a server says its pods' network is (rootfs-kubernetes)."""
+    path = directory(settings, server.id) / "upper/etc/lab/pod-network"
+    try:
+        return ipaddress.IPv4Network(path.read_text().strip())
+    except (OSError, ValueError):
+        return None

@@ -13,6 +13,7 @@ from keystoneauth1.identity import v3
 from openstack import connection
 
 from lab import settings as lab_settings
+from lab.containers import distribution
 from lab.seeding import identity
 
 FLAVORS = (
@@ -32,6 +33,9 @@ IMAGES = (
     ("rocky-9-kube-v1.36.4", "rocky", "v1.36.4"),
     ("mystery", "", ""),
 )
+
+CONTAINER_IMAGE = "debian-13-kube-dist-{}"
+"""Servers of it are containers with the Kubernetes of KUBE_DIST."""
 
 VOLUME_TYPES = ("lab", "fast")
 
@@ -54,9 +58,20 @@ def seed(cloud: connection.Connection, port_offset: int) -> None:
                 name=name, vcpus=cores, ram=memory, disk=disk
             )
     present = {image.name for image in cloud.image.images()}
-    for name, distribution, version in IMAGES:
+    for name, system, version in IMAGES:
         if name not in present:
-            _image(cloud, name, distribution, version)
+            _image(cloud, name, os_distro=system, kube_version=version)
+    kubernetes = distribution.find()
+    if kubernetes:
+        name = CONTAINER_IMAGE.format(kubernetes.version)
+        if name not in present:
+            _image(
+                cloud,
+                name,
+                os_distro="debian",
+                kube_version=kubernetes.version,
+                lab_node="container",
+            )
     if not cloud.network.find_network("public"):
         _outside(cloud, outside(port_offset))
     present = {kind.name for kind in cloud.block_storage.types()}
@@ -65,10 +80,7 @@ def seed(cloud: connection.Connection, port_offset: int) -> None:
             cloud.block_storage.create_type(name=name)
 
 
-def _image(
-    cloud: connection.Connection, name: str, distribution: str, version: str
-) -> None:
-    properties = {"os_distro": distribution, "kube_version": version}
+def _image(cloud: connection.Connection, name: str, **properties: str) -> None:
     cloud.image.create_image(
         name=name,
         data=b"an image that never boots",

@@ -70,11 +70,12 @@ artifact::fetch() {
     url="$(artifact::url "$name")"
     file="$DOWNLOAD_DIR/$name-$(artifact::version "$name")"
     mkdir -p "$DOWNLOAD_DIR"
-    sum="$(retry 5 artifact::checksum "$name")" || fail \
+    sum="$(retry "${ARTIFACT_ATTEMPTS:-5}" artifact::checksum "$name")" || fail \
         "No checksum of $name was found at $url.sha256." \
         "Check the artifact mirror and the proxy."
     if ! { [[ -f "$file" ]] && artifact::matches "$sum" "$file"; }; then
-        retry 6 artifact::curl --continue-at - --output "$file.part" "$url" ||
+        retry "${ARTIFACT_ATTEMPTS:-6}" artifact::curl --continue-at - \
+            --output "$file.part" "$url" ||
             fail "$name could not be downloaded from $url." \
                 "Check the artifact mirror, the proxy and DNS."
         artifact::accept "$name" "$sum" "$file"
@@ -112,7 +113,7 @@ artifact::label() {
 # artifact::archive NAME DIRECTORY [STRIP]: unpacks an archive of programs.
 artifact::archive() {
     local file
-    file="$(artifact::fetch "$1")"
+    file="$(artifact::fetch "$1")" || return 1
     install -d -m 0755 "$2"
     tar -xzf "$file" --no-same-owner --strip-components "${3:-0}" -C "$2"
     chmod -R go+rX "$2"

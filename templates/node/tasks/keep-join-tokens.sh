@@ -14,7 +14,8 @@ keep_join_tokens::main() {
         seen+="$token "
         keep_join_tokens::secret "$token" \
             $(((at / 3600 + 2) * 3600 + TOKEN_SKEW)) |
-            kube::as_admin apply --filename - >/dev/null
+            kube::as_admin apply --server-side --force-conflicts \
+                --field-manager magnum --validate=false --filename - >/dev/null
     done
 }
 

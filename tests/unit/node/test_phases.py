@@ -233,6 +233,17 @@ class BinariesTest(base.NodeTestCase):
         )
         self.assert_fails(result, "kubeadm could not be downloaded from")
 
+    def test_does_not_wait_for_crictl(self):
+        result = self.worker().run(
+            "phase",
+            "binaries",
+            stubs={"curl": "exit 6"},
+            without=("crictl",),
+        )
+        self.assert_ok(result)
+        self.assertEqual(1, len(result.calls_of("curl")))
+        self.assertEqual("", result.text("/run/magnum/failure"))
+
     def test_our_kubelet_gets_our_unit(self):
         machine = self.worker()
         machine.write("/opt/magnum/bin/kubelet", CONTENT)

@@ -159,6 +159,16 @@ class KeepJoinTokensTest(base.NodeTestCase):
             for token in found:
                 self.assertNotIn(token.split(".")[1], " ".join(call))
 
+    def test_does_not_ask_a_young_api_server_for_its_schema(self):
+        result = self.control_plane().run(
+            "task", "keep-join-tokens", stubs={"kubectl": "cat >/dev/null"}
+        )
+        self.assert_ok(result)
+        calls = result.calls_of("kubectl")
+        self.assertGreaterEqual(len(calls), 2)
+        for call in calls:
+            self.assertIn("--validate=false", call)
+
 
 class ApproveNodesTest(base.NodeTestCase):
     def _approved(self, user, node, organization="system:nodes", **more):
