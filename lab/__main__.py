@@ -10,7 +10,6 @@ import time
 from lab import access
 from lab import control
 from lab import failure
-from lab import install
 from lab import kube_dist
 from lab import progress
 from lab import settings as lab_settings
@@ -89,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
         control.restart(settings, options.services, report)
     elif options.command == "install":
         with control.exclusive(settings):
-            install.install(settings, report)
+            control.install_all(settings, report)
     elif options.command == "env":
         name = access.CLOUDS[options.cloud]
         print(access.files(settings)[name], end="")

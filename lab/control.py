@@ -16,10 +16,12 @@ import time
 
 from lab import access
 from lab import broker
+from lab import dashboard
 from lab import database
 from lab import failure
 from lab import graph
 from lab import install
+from lab import magnum_22
 from lab import port
 from lab import process
 from lab import progress
@@ -72,7 +74,7 @@ def up(
 ) -> None:
     """Install what is missing, start what does not run, seed the cloud."""
     with exclusive(settings):
-        install.install(settings, report)
+        install_all(settings, report)
         with progress.step(report, "configuration"):
             (settings.root / "extras").write_text(" ".join(settings.extras))
             write.write(settings)
@@ -80,6 +82,18 @@ def up(
         starter = Starter(settings)
         starter.check_ports()
         graph.run(starter.jobs(), AT_ONCE, report)
+
+
+def install_all(
+    settings: lab_settings.Settings,
+    report: progress.Report = progress.silent,
+) -> None:
+    """Install what is missing, that of the extras too."""
+    install.install(settings, report)
+    if dashboard.NAME in settings.extras:
+        dashboard.install(settings, report)
+    if magnum_22.wanted(settings):
+        magnum_22.install(settings, report)
 
 
 def down(
@@ -202,6 +216,13 @@ class Starter:
             )
             if name == "keystone":
                 found.append(self._identity())
+        if dashboard.NAME in settings.extras:
+            found.append(
+                graph.Job(
+                    f"files of {dashboard.NAME}",
+                    lambda: dashboard.prepare(settings),
+                )
+            )
         found += [self._job(service) for service in services.cloud(settings)]
         # Keystone and what seeding needs come first of all.
         return sorted(found, key=_rank) + self._last()

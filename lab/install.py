@@ -51,7 +51,7 @@ def install(settings: lab_settings.Settings, report: progress.Report) -> None:
     _install_packages(settings, report)
     _install_venv(settings, report)
     _link_package(settings)
-    _install_driver(settings, report)
+    install_driver(settings, report, settings.venv)
 
 
 def run(
@@ -141,31 +141,48 @@ def _no_services() -> Iterator[None]:
 def _install_venv(
     settings: lab_settings.Settings, report: progress.Report
 ) -> None:
-    digest = _digest(LOCK)
-    stamp = settings.venv / "lock.digest"
-    if stamp.exists() and stamp.read_text() == digest:
-        return
+    if make_venv(settings, report, settings.venv, LOCK, "OpenStack"):
+        (settings.venv / "driver.digest").unlink(missing_ok=True)
+
+
+def make_venv(
+    settings: lab_settings.Settings,
+    report: progress.Report,
+    venv: pathlib.Path,
+    lock: pathlib.Path,
+    what: str,
+) -> bool:
+    """Bring a virtual environment to what a lock file says.
+
+    :param what: what it holds, for the report.
+    :returns: whether it had to be changed.
+    """
+    wanted = digest(lock)
+    stamp = venv / "lock.digest"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return False
     with progress.step(report, "install uv"):
-        uv = _install_uv(settings, report)
-    environment = _uv_environment(settings)
-    with progress.step(report, "install OpenStack from the lock file"):
-        if not (settings.venv / "bin/python").exists():
+        uv = install_uv(settings, report)
+    environment = uv_environment(settings)
+    python = str(venv / "bin/python")
+    with progress.step(report, f"install {what} from the lock file"):
+        if not pathlib.Path(python).exists():
             run(
                 settings,
                 [uv, "venv", "--clear", "--python", sys.executable]
-                + [str(settings.venv)],
+                + [str(venv)],
                 environment,
             )
         run(
             settings,
-            [uv, "pip", "sync", "--python", settings.python, str(LOCK)],
+            [uv, "pip", "sync", "--python", python, str(lock)],
             environment,
         )
-    (settings.venv / "driver.digest").unlink(missing_ok=True)
-    stamp.write_text(digest)
+    stamp.write_text(wanted)
+    return True
 
 
-def _install_uv(
+def install_uv(
     settings: lab_settings.Settings, report: progress.Report
 ) -> str:
     tools = settings.root / "tools"
@@ -179,7 +196,7 @@ def _install_uv(
     return str(uv)
 
 
-def _uv_environment(settings: lab_settings.Settings) -> dict[str, str]:
+def uv_environment(settings: lab_settings.Settings) -> dict[str, str]:
     """Return uv's environment; it does not read pip's configuration."""
     environment = dict(os.environ)
     if CERTIFICATES.exists():
@@ -213,8 +230,10 @@ def _link_package(settings: lab_settings.Settings) -> None:
     (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
 
 
-def _install_driver(
-    settings: lab_settings.Settings, report: progress.Report
+def install_driver(
+    settings: lab_settings.Settings,
+    report: progress.Report,
+    venv: pathlib.Path,
 ) -> None:
     """Install the checkout itself, editable; again when its metadata change.
 
@@ -222,15 +241,15 @@ def _install_driver(
     """
     names = ("pyproject.toml", "setup.cfg", "setup.py")
     sources = [lab_settings.CHECKOUT / name for name in names]
-    digest = _digest(*sources)
-    stamp = settings.venv / "driver.digest"
-    if stamp.exists() and stamp.read_text() == digest:
+    wanted = digest(*sources)
+    stamp = venv / "driver.digest"
+    if stamp.exists() and stamp.read_text() == wanted:
         return
-    uv = _install_uv(settings, report)
-    command = [uv, "pip", "install", "--python", settings.python]
+    uv = install_uv(settings, report)
+    command = [uv, "pip", "install", "--python", str(venv / "bin/python")]
     command += ["--no-deps", "--no-build-isolation"]
     command += ["--editable", str(lab_settings.CHECKOUT)]
-    environment = _uv_environment(settings)
+    environment = uv_environment(settings)
     if (
         not shutil.which("git")
         or not (lab_settings.CHECKOUT / ".git").exists()
@@ -243,10 +262,10 @@ def _install_driver(
     except failure.LabError as exc:
         progress.warn(f"The driver is not installed in the lab. {exc}")
         return
-    stamp.write_text(digest)
+    stamp.write_text(wanted)
 
 
-def _digest(*paths: pathlib.Path) -> str:
+def digest(*paths: pathlib.Path) -> str:
     summary = hashlib.sha256()
     for path in paths:
         if path.exists():

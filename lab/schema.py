@@ -6,6 +6,7 @@ import subprocess
 
 from lab import database
 from lab import failure
+from lab import magnum_22
 from lab import settings as lab_settings
 
 Command = list[str]
@@ -24,8 +25,7 @@ def names(settings: lab_settings.Settings) -> list[str]:
         "cinder",
         "magnum",
     ]
-    # Container nodes are an extra that keeps nothing in the database.
-    return wanted + sorted(settings.extras - {"containers"})
+    return wanted + sorted(settings.extras & {"barbican"})
 
 
 def create(settings: lab_settings.Settings, service: str) -> None:
@@ -99,7 +99,10 @@ def _manage(settings: lab_settings.Settings, service: str) -> Command:
         "placement": ("placement-manage", "placement.conf", "db", "sync"),
     }[service]
     config = settings.config / service / file
-    return [settings.program(program), "--config-file", str(config), *words]
+    path = settings.program(program)
+    if service == "magnum":
+        path = magnum_22.program(settings, program)
+    return [path, "--config-file", str(config), *words]
 
 
 def _keystone(settings: lab_settings.Settings) -> Iterator[Command]:

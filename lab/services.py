@@ -5,7 +5,9 @@ from collections.abc import Mapping
 import dataclasses
 
 from lab import broker
+from lab import dashboard
 from lab import database
+from lab import magnum_22
 from lab import settings as lab_settings
 from lab.config import nova
 
@@ -87,6 +89,8 @@ def cloud(settings: lab_settings.Settings) -> list[Service]:
         found.append(dataclasses.replace(barbican, environment=home))
     if "containers" in settings.extras:
         found += _containers(settings)
+    if "horizon" in settings.extras:
+        found.append(_horizon(settings))
     return found
 
 
@@ -106,6 +110,15 @@ def _containers(settings: lab_settings.Settings) -> list[Service]:
             after=("schema of octavia", "schema of neutron"),
         ),
     ]
+
+
+def _horizon(settings: lab_settings.Settings) -> Service:
+    found = _api(settings, "horizon", "lab.plugins.horizon_site", threads=8)
+    return dataclasses.replace(
+        found,
+        command=(dashboard.python(settings), *found.command[1:]),
+        after=("files of horizon",),
+    )
 
 
 def _nova(settings: lab_settings.Settings) -> list[Service]:
@@ -183,12 +196,14 @@ def _cinder(settings: lab_settings.Settings) -> list[Service]:
 
 def _magnum(settings: lab_settings.Settings) -> list[Service]:
     config = "--config-file", str(settings.config / "magnum/magnum.conf")
+    api = _api(settings, "magnum", "magnum.wsgi.api", "magnum.conf", 4, True)
+    python = magnum_22.program(settings, "python")
     return [
-        _api(settings, "magnum", "magnum.wsgi.api", "magnum.conf", 4, True),
+        dataclasses.replace(api, command=(python, *api.command[1:])),
         _agent(
             settings,
             "magnum-conductor",
-            (settings.program("magnum-conductor"), *config),
+            (magnum_22.program(settings, "magnum-conductor"), *config),
             "SELECT count(*) FROM magnum.magnum_service "
             "WHERE last_seen_up >= '{since}'",
         ),

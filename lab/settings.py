@@ -17,13 +17,14 @@ PASSWORD = "labpass"
 
 REGION = "RegionOne"
 HOST = "127.0.0.1"
-EXTRAS = ("barbican", "containers")
-"""Services started only on request."""
+EXTRAS = ("barbican", "containers", "horizon", "magnum-22")
+"""What is there only on request; the last runs Magnum 22 in 23's place."""
 
 BASE_PORTS = {
     "keystone": 15000,
     "heat": 15004,
     "glance": 15292,
+    "horizon": 15080,
     "mariadb": 15306,
     "barbican": 15311,
     "epmd": 15369,

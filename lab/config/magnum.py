@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Magnum 23 with the driver of this checkout."""
+"""Magnum with the driver of this checkout."""
 
 from lab import ini
+from lab import magnum_22
 from lab import settings as lab_settings
 from lab.config import blocks
 
@@ -43,6 +44,7 @@ def files(settings: lab_settings.Settings) -> dict[str, str]:
         {f"{name}_client": client for name in CLIENTS},
         _magnum(settings),
         {"k8s_driver": DRIVER},
+        magnum_22.options(settings),
     )
     return {"magnum/magnum.conf": ini.render(sections)}
 

@@ -10,6 +10,7 @@ from lab.config import barbican
 from lab.config import cinder
 from lab.config import glance
 from lab.config import heat
+from lab.config import horizon
 from lab.config import keystone
 from lab.config import magnum
 from lab.config import neutron
@@ -22,6 +23,7 @@ MODULES = {
     "cinder": cinder,
     "glance": glance,
     "heat": heat,
+    "horizon": horizon,
     "keystone": keystone,
     "magnum": magnum,
     "neutron": neutron,

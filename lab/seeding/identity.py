@@ -7,6 +7,7 @@ Whatever is there already is left as it is.
 from keystoneauth1 import session as keystone_session
 from keystoneauth1.identity import v3
 
+from lab import magnum_22
 from lab import settings as lab_settings
 
 ROLES = (
@@ -45,8 +46,13 @@ PEOPLE = (
     ("other", "other", TENANT),
 )
 
-DOMAINS = {"heat": "heat_domain_admin", "magnum": None}
-"""The driver makes one user for each cluster in the second."""
+DOMAINS = {
+    "heat": "heat_domain_admin",
+    "magnum": None,
+    magnum_22.TRUSTEES: magnum_22.TRUSTEE_ADMIN,
+}
+"""The driver makes one user for each cluster in the second; only Magnum 22
+uses the last."""
 
 CATALOG = (
     ("glance", "image", "glance", ""),
