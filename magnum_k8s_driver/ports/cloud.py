@@ -164,6 +164,34 @@ def _quotas(
     )
 
 
+@contextlib.contextmanager
+def open_admin(
+    settings: CloudSettings,
+) -> Iterator[sdk_connection.Connection]:
+    """Connect as Magnum's service user, as it is configured."""
+    with _connection(settings, _admin_session()) as connection:
+        yield connection
+
+
+@contextlib.contextmanager
+def open_project(
+    project_id: str,
+    identity: identity_port.IdentityPort,
+    settings: CloudSettings,
+) -> Iterator[sdk_connection.Connection]:
+    """Connect as Magnum's service user, scoped to a project.
+
+    :raises CloudError: Keystone refuses, or the project is gone.
+    """
+    session = _project_session(project_id, identity, settings)
+    if session is None:
+        raise exceptions.CloudError(
+            "identity", f"the project {project_id} is gone", status=404
+        )
+    with _connection(settings, session) as connection:
+        yield connection
+
+
 def _admin_session() -> Any:
     auth = ksa_loading.load_auth_from_conf_options(CONF, _GROUP)
     return ksa_loading.load_session_from_conf_options(CONF, _GROUP, auth=auth)
