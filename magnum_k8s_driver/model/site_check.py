@@ -321,32 +321,35 @@ def image_findings(
             f"Run: openstack image set --property os_distro=... {image.name}",
         )
         return
+    yield _version(image, minors)
+
+
+def _version(image: facts_module.ImageFacts, minors: Sequence[str]) -> Finding:
+    """Say what the image's property ``kube_version`` means."""
+    subject, name = f"image {image.name}", f"Image {image.name}"
     text = image.kubernetes_version
     if not text:
-        yield _ok(
+        return _ok(
             subject,
             f"{name} is plain {image.distro}: nodes download Kubernetes.",
         )
-        return
     try:
         version = version_module.KubernetesVersion.parse(text)
     except ValueError as exc:
-        yield _problem(
+        return _problem(
             subject,
             f"{name} has kube_version={text}, which must be {exc}.",
             f"Run: openstack image set --property kube_version=... "
             f"{image.name}",
         )
-        return
     if version.minor not in minors:
-        yield _problem(
+        return _problem(
             subject,
             f"{name} holds Kubernetes {version}; supported are "
             f"{', '.join(minors)}.",
             "Use an image of one of these.",
         )
-    else:
-        yield _ok(subject, f"{name} holds Kubernetes {version}.")
+    return _ok(subject, f"{name} holds Kubernetes {version}.")
 
 
 def _secrets(site: SiteFacts) -> Iterator[Finding]:
