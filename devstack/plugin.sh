@@ -11,11 +11,21 @@ source "$MAGNUM_K8S_DRIVER_DIR/devstack/lib/magnum-k8s-driver"
 if is_service_enabled magnum-api magnum-cond; then
     case "$1/$2" in
         stack/install)
+            echo_summary "Installing magnum-k8s-driver"
             install_magnum_k8s_driver
             ;;
         stack/post-config)
+            echo_summary "Configuring magnum-k8s-driver"
             configure_magnum_k8s_driver
-            create_magnum_k8s_domain
+            configure_heat_for_magnum_k8s
+            create_magnum_k8s_accounts
+            ;;
+        stack/extra)
+            upload_magnum_k8s_image
+            ;;
+        stack/test-config)
+            configure_tempest_for_magnum_k8s
+            check_magnum_k8s_driver
             ;;
         clean/)
             cleanup_magnum_k8s_driver
