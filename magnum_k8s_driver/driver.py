@@ -17,12 +17,10 @@ from magnum.objects import fields
 from oslo_log import log as logging
 
 from magnum_k8s_driver import compat
-from magnum_k8s_driver import intake
 from magnum_k8s_driver import monitor
 from magnum_k8s_driver import records
 from magnum_k8s_driver import session
 from magnum_k8s_driver.model import record
-from magnum_k8s_driver.model import spec
 
 LOG = logging.getLogger(__name__)
 
@@ -85,8 +83,8 @@ class Driver(driver.Driver):
             )
 
     def validate_master_resize(self, node_count: int) -> None:
-        """Refuse to resize the control plane."""
-        raise _unsupported("Resizing the control plane")
+        """Refuse sizes that a control plane cannot have."""
+        self.validate_master_size(node_count)
 
     def get_monitor(self, context: Any, cluster: Any) -> monitor.BoardMonitor:
         """Return what looks after the health of a cluster."""
@@ -140,8 +138,6 @@ class Driver(driver.Driver):
         number replaces what is lost and goes on after a failure.
         """
         group = nodegroup or cluster.default_ng_worker
-        if intake.role(group) is spec.Role.CONTROL_PLANE:
-            raise _unsupported("Resizing the control plane")
         removal = record.Removal(
             group_uuid=group.uuid, nodes=tuple(nodes_to_remove or ())
         )
@@ -184,17 +180,10 @@ class Driver(driver.Driver):
     def update_nodegroup(
         self, context: Any, cluster: Any, nodegroup: Any
     ) -> None:
-        """Note the bounds of a node group; the autoscaler reads them.
+        """Begin to change labels and taints of running nodes; note bounds.
 
         Magnum has set the new values on the object and not saved them.
         """
-        refused = {"node_labels", "node_taints"} & set(
-            nodegroup.obj_what_changed()
-        )
-        if refused:
-            raise _unsupported(
-                "Changing labels or taints of a running node group"
-            )
         records.mark_updating(cluster, nodegroup)
         session.begin_update(context, cluster)
 

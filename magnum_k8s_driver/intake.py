@@ -10,6 +10,7 @@ from typing import Any
 
 from magnum_k8s_driver.model import fields
 from magnum_k8s_driver.model import spec as spec_module
+from magnum_k8s_driver.model import state
 
 CONTROL_PLANE_ROLE = "master"
 """Magnum's word for the role of control plane nodes."""
@@ -73,6 +74,17 @@ def _template_fields(template: Any) -> dict[str, Any]:
         "tls_disabled": _flag(template, "tls_disabled", False),
         "apiserver_port": _number(template, "apiserver_port") or None,
     }
+
+
+def node_settings(node_group: Any) -> state.GroupSettings:
+    """Return labels and taints of a group's Nodes; Magnum 22 has none."""
+    return state.GroupSettings(
+        labels=_mapping(node_group, "node_labels"),
+        taints=tuple(
+            f"{one['key']}={one.get('value') or ''}:{one['effect']}"
+            for one in _value(node_group, "node_taints") or ()
+        ),
+    )
 
 
 def _node_group(

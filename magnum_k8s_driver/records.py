@@ -289,6 +289,7 @@ def _group(cluster: Any, row: Any) -> record.GroupRecord:
         node_count=row.node_count,
         stack_id=None if copied else row.stack_id or None,
         changed=_seconds(row.updated_at or row.created_at),
+        settings=intake.node_settings(row),
     )
 
 

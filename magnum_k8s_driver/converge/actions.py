@@ -7,6 +7,7 @@ and the next plan asks for it again when it is still needed.
 
 import dataclasses
 
+from magnum_k8s_driver.converge import dispatch as dispatch_module
 from magnum_k8s_driver.model import state
 from magnum_k8s_driver.ports import leftovers as leftovers_port
 
@@ -52,6 +53,30 @@ class ChangeMembers:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ChangeControlPlane:
+    """Let control-plane members come, drain and go, one at a time."""
+
+    generation: int
+    """Generation of the cluster stack the plan was made from."""
+    drain: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    prepare: str = ""
+    """Member to come that gets its board."""
+    add: str = ""
+    """Member to come that has its board."""
+    dispatch: dispatch_module.Dispatch | None = None
+    """Orders that go with it."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SendOrders:
+    """Tell the running control plane what is wanted of it."""
+
+    generation: int
+    dispatch: dispatch_module.Dispatch
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class BeginUpgrade:
     """Write the target of an upgrade into the cluster stack."""
 
@@ -85,6 +110,8 @@ class RecordInitialised:
     """Remember for ever that ``kubeadm init`` succeeded."""
 
     generation: int
+    dispatch: dispatch_module.Dispatch | None = None
+    """The first orders go with it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,6 +151,8 @@ Action = (
     | CreateControlPlane
     | CreateWorkerStack
     | ChangeMembers
+    | ChangeControlPlane
+    | SendOrders
     | BeginUpgrade
     | UpgradeMembers
     | CommitUpgrade

@@ -15,6 +15,7 @@ from oslo_log import log as logging
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.converge import act
 from magnum_k8s_driver.converge import actions
+from magnum_k8s_driver.converge import control_plane
 from magnum_k8s_driver.converge import observe
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import plan
@@ -71,6 +72,10 @@ def converge(around: Surroundings) -> record_module.ClusterReport:
     done: tuple[actions.Action, ...] = ()
     for _round in range(_MAX_ROUNDS):
         observed = look(around)
+        refusal = control_plane.problem(observed)
+        if refusal:
+            refused = report.Trouble(sentence=refusal, permanent=True)
+            return report.report(observed, around.deadlines, trouble=refused)
         todo = plan.plan(observed, around.limits)
         if not todo or todo == done:
             # Done already and not visible yet: look again at the next call.

@@ -3,12 +3,17 @@
 
 from collections.abc import Callable, Mapping
 
+from oslo_log import log as logging
+
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.model import board
+from magnum_k8s_driver.model import orders
 from magnum_k8s_driver.model import record as record_module
 from magnum_k8s_driver.model import state as state_module
 from magnum_k8s_driver.ports import cloud as cloud_module
 from magnum_k8s_driver.ports import heat as heat_port
+
+LOG = logging.getLogger(__name__)
 
 
 def observe(
@@ -85,19 +90,34 @@ def _cluster_stack(
     state = state_module.read_cluster_state(stack.parameters)
     boards: Mapping[str, board.Board] = {}
     distress: tuple[board.Distress, ...] = ()
+    standing = None
     if read_board_key is not None and state.stack.members.all:
         key = read_board_key(state.secret_ref)
         boards = _boards(cloud.heat, stack.id, key)
         distress = board.read_distress(
             cloud.heat.metadata(stack.id, "distress")
         )
+        standing = _standing_orders(state.orders, key)
     return observed_module.ClusterStack(
         stack=stack,
         state=state,
         boards=boards,
         distress=distress,
         failures=_failures(cloud.heat, stack),
+        orders=standing,
     )
+
+
+def _standing_orders(
+    standing: state_module.StandingOrders, board_key: bytes
+) -> orders.Orders | None:
+    try:
+        return orders.decode(standing.metadata, board_key)
+    except ValueError as exc:
+        # Whoever can change the stack can change them; the nodes refuse
+        # them as well, and the next ones take their place.
+        LOG.warning("Orders %d cannot be read: %s", standing.seq, exc)
+        return None
 
 
 def _worker_stack(

@@ -6,6 +6,7 @@ import dataclasses
 
 from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import members
+from magnum_k8s_driver.model import orders as orders_module
 from magnum_k8s_driver.model import record as record_module
 from magnum_k8s_driver.model import state as state_module
 from magnum_k8s_driver.ports import compute
@@ -35,6 +36,17 @@ class ClusterStack:
     boards: Mapping[str, board.Board] = dataclasses.field(default_factory=dict)
     distress: tuple[board.Distress, ...] = ()
     failures: tuple[heat.StackResource, ...] = ()
+    orders: orders_module.Orders | None = None
+    """The last orders of the control plane."""
+
+    @property
+    def acknowledged(self) -> orders_module.Acknowledgement | None:
+        """Return what the control plane says of those orders."""
+        for one in self.boards.values():
+            found = one.report.orders if one.report else None
+            if found is not None and found.seq == self.state.orders.seq:
+                return found
+        return None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,12 +73,19 @@ class Observed:
 
     def members_of(self, group: record_module.GroupRecord) -> members.Members:
         """Return the ordered members of a group, none without a stack."""
+        state = self.state_of(group)
+        return state.members if state else members.Members()
+
+    def state_of(
+        self, group: record_module.GroupRecord
+    ) -> state_module.StackState | None:
+        """Return what the stack of a group remembers, None without one."""
         if group.uuid in self.workers:
-            return self.workers[group.uuid].state.members
+            return self.workers[group.uuid].state
         is_control_plane = group == self.record.control_plane
         if is_control_plane and self.cluster is not None:
-            return self.cluster.state.stack.members
-        return members.Members()
+            return self.cluster.state.stack
+        return None
 
     @property
     def upgrade(self) -> state_module.UpgradeTarget | None:

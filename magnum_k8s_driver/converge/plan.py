@@ -10,6 +10,8 @@ its user, is the business of ``report``.
 import dataclasses
 
 from magnum_k8s_driver.converge import actions
+from magnum_k8s_driver.converge import control_plane
+from magnum_k8s_driver.converge import dispatch
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import readiness
 from magnum_k8s_driver.converge import resize
@@ -37,14 +39,14 @@ def plan(
     if intent is record.Intent.DELETE:
         return _delete(observed)
     if intent is record.Intent.CREATE:
-        return _create(observed)
+        return _create(observed, limits)
     if intent is record.Intent.UPDATE:
         return _update(observed, limits)
     return ()
 
 
 def _create(
-    observed: observed_module.Observed,
+    observed: observed_module.Observed, limits: Limits
 ) -> tuple[actions.Action, ...]:
     if readiness.problems(observed) or not observed.record.prepared:
         return ()
@@ -65,7 +67,7 @@ def _create(
         for group in observed.record.workers
         if group.uuid not in observed.workers
     ]
-    return (*found, *_housekeeping(observed))
+    return (*found, *_housekeeping(observed, found, limits))
 
 
 def _update(
@@ -74,10 +76,10 @@ def _update(
     cluster = observed.cluster
     if cluster is None:
         return ()
-    found: list[actions.Action] = []
+    found = _change_control_plane(observed, limits)
     target = observed.upgrade
     rolling = None
-    if target is not None:
+    if target is not None and not found:
         rolling = upgrade.current_group(observed, target)
         found += _upgrade(observed, rolling, target, limits)
     for group in observed.record.workers:
@@ -92,7 +94,29 @@ def _update(
                 found.append(actions.CreateWorkerStack(group_uuid=group.uuid))
         else:
             found += _resize(observed, group, limits)
-    return (*found, *_housekeeping(observed))
+    return (*found, *_housekeeping(observed, found, limits))
+
+
+def _change_control_plane(
+    observed: observed_module.Observed, limits: Limits
+) -> list[actions.Action]:
+    change = control_plane.change(observed)
+    if not change or observed.cluster is None:
+        return []
+    group = observed.record.control_plane
+    lost = tuple(
+        observed.record.node_name(group, name) for name in change.lost
+    )
+    return [
+        actions.ChangeControlPlane(
+            generation=observed.cluster.state.stack.generation,
+            drain=change.drain,
+            remove=change.remove,
+            prepare=change.prepare,
+            add=change.add,
+            dispatch=dispatch.due(observed, limits.drain_timeout, lost=lost),
+        )
+    ]
 
 
 def _upgrade(
@@ -147,25 +171,54 @@ def _resize(
 
 def _housekeeping(
     observed: observed_module.Observed,
+    planned: list[actions.Action],
+    limits: Limits,
 ) -> tuple[actions.Action, ...]:
     """Return what is due in any running cluster."""
-    cluster = observed.cluster
     found: list[actions.Action] = []
-    if (
-        cluster is not None
-        and not cluster.state.initialised
-        and not _busy(cluster.stack)
-        and readiness.is_initialised(observed)
-    ):
-        found.append(
-            actions.RecordInitialised(
-                generation=cluster.state.stack.generation
-            )
-        )
+    if not any(_changes_cluster_stack(observed, one) for one in planned):
+        found += _orders(observed, limits)
     spent = _spent_user_data(observed)
     if spent:
         found.append(actions.DropUserData(config_ids=spent))
     return tuple(found)
+
+
+def _changes_cluster_stack(
+    observed: observed_module.Observed, action: actions.Action
+) -> bool:
+    """Tell whether an action makes the next one's generation stale."""
+    if isinstance(action, actions.UpgradeMembers):
+        return action.group_uuid not in observed.workers
+    return isinstance(
+        action,
+        (
+            actions.CreateControlPlane,
+            actions.ChangeControlPlane,
+            actions.CommitUpgrade,
+        ),
+    )
+
+
+def _orders(
+    observed: observed_module.Observed, limits: Limits
+) -> list[actions.Action]:
+    """Return what the control plane has to be told.
+
+    Nothing while one of its servers is lost: Heat would replace that.
+    """
+    cluster = observed.cluster
+    if cluster is None or not readiness.is_initialised(observed):
+        return []
+    if _busy(cluster.stack) or control_plane.has_lost(observed):
+        return []
+    generation = cluster.state.stack.generation
+    due = dispatch.due(observed, limits.drain_timeout)
+    if not cluster.state.initialised:
+        return [actions.RecordInitialised(generation=generation, dispatch=due)]
+    if due is None or cluster.stack.phase is not heat.StackPhase.COMPLETE:
+        return []
+    return [actions.SendOrders(generation=generation, dispatch=due)]
 
 
 def _spent_user_data(observed: observed_module.Observed) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import enum
 
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import sentences
+from magnum_k8s_driver.converge import standing
 from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import members
 from magnum_k8s_driver.model import problems as problems_module
@@ -86,7 +87,7 @@ def is_complete(observed: observed_module.Observed) -> bool:
     for group in observed.record.groups:
         if not is_group_complete(observed, group):
             return False
-    return not waiting_addons(observed)
+    return standing.is_done(observed) and not waiting_addons(observed)
 
 
 def is_group_complete(

@@ -8,10 +8,12 @@ it said and what to do.
 
 import dataclasses
 
+from magnum_k8s_driver.converge import control_plane
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import readiness
 from magnum_k8s_driver.converge import resize
 from magnum_k8s_driver.converge import sentences
+from magnum_k8s_driver.converge import standing
 from magnum_k8s_driver.converge import upgrade
 from magnum_k8s_driver.model import record
 from magnum_k8s_driver.model import spec
@@ -95,10 +97,19 @@ def progress(observed: observed_module.Observed) -> str:
     unknown = resize.unknown_nodes(observed)
     if unknown:
         parts.append(f"ignoring unknown nodes {', '.join(unknown)}")
+    if not standing.is_done(observed):
+        parts.append(_orders_progress(observed))
     addons = readiness.waiting_addons(observed)
     if addons:
         parts.append(f"waiting for add-ons {', '.join(addons)}")
     return ", ".join(parts)
+
+
+def _orders_progress(observed: observed_module.Observed) -> str:
+    problem = standing.problem(observed)
+    if problem:
+        return f"{problem.rstrip('.')}; it tries again"
+    return "waiting for the control plane to carry out its orders"
 
 
 def _made(
@@ -109,8 +120,9 @@ def _made(
     if trouble.permanent:
         return record.Outcome.FAILED, trouble.sentence
     problems = readiness.problems(observed)
-    if problems:
-        return record.Outcome.FAILED, " ".join(problems)
+    quorum = control_plane.quorum_problem(observed)
+    if problems or quorum:
+        return record.Outcome.FAILED, _joined(quorum, *problems)
     if readiness.is_complete(observed):
         return record.Outcome.COMPLETE, _capitalised(progress(observed))
     creating = observed.record.intent is record.Intent.CREATE

@@ -41,7 +41,7 @@ def change(
     :param drain_timeout: seconds after which a member goes undrained.
     """
     stack = observed.workers[group.uuid]
-    asked = _asked(observed, group)
+    asked = asked_of(observed, group)
     if stack.stack.phase is not heat.StackPhase.COMPLETE and asked is None:
         # Heat works on it, or failed and only the user may say "go on".
         return Change()
@@ -53,7 +53,7 @@ def change(
         )
     )
     settled = stack.stack.phase is not heat.StackPhase.IN_PROGRESS
-    lost = _lost(observed, group, views) if settled else set()
+    lost = lost_members(observed, group) if settled else set()
     named = set(named_members(observed, group, asked) if asked else ())
     going = {
         one.name
@@ -68,11 +68,11 @@ def change(
     staying = [name for name in views if name not in lost | going | named]
     surplus = len(staying) - group.node_count
     drain = (named - going - lost) | set(
-        _least_useful(views, staying)[: max(surplus, 0)]
+        least_useful(views, staying)[: max(surplus, 0)]
     )
     return Change(
-        drain=_ordered(stack, drain),
-        remove=_ordered(stack, remove),
+        drain=_ordered(stack.state.members, drain),
+        remove=_ordered(stack.state.members, remove),
         add=max(-surplus, 0),
     )
 
@@ -87,7 +87,7 @@ def may_go(
     return (
         node.phase == DRAINED
         or node.name not in observed.servers
-        or _overdue(observed, observed.workers[group.uuid], drain_timeout)
+        or _overdue(observed, group, drain_timeout)
     )
 
 
@@ -99,7 +99,7 @@ def named_members(
     """Return the members a resize names; what is unknown is no member."""
     references = _references(observed, group)
     named = {references[one] for one in removal.nodes if one in references}
-    return _ordered(observed.workers[group.uuid], named)
+    return _ordered(observed.members_of(group), named)
 
 
 def unknown_nodes(observed: observed_module.Observed) -> tuple[str, ...]:
@@ -108,15 +108,16 @@ def unknown_nodes(observed: observed_module.Observed) -> tuple[str, ...]:
     if removal is None:
         return ()
     known: set[str] = set()
-    for group in observed.record.workers:
+    for group in observed.record.groups:
         if group.uuid == removal.group_uuid:
             known = set(_references(observed, group))
     return tuple(one for one in removal.nodes if one not in known)
 
 
-def _asked(
+def asked_of(
     observed: observed_module.Observed, group: record.GroupRecord
 ) -> record.Removal | None:
+    """Return what the resize of this moment names, None for no resize."""
     removal = observed.removal
     if removal is None or removal.group_uuid != group.uuid:
         return None
@@ -137,10 +138,8 @@ def _references(
     return found
 
 
-def _lost(
-    observed: observed_module.Observed,
-    group: record.GroupRecord,
-    views: dict[str, readiness.NodeView],
+def lost_members(
+    observed: observed_module.Observed, group: record.GroupRecord
 ) -> set[str]:
     """Return members without a working server.
 
@@ -148,8 +147,8 @@ def _lost(
     the orders of their first boot, so they must leave the list before it.
     """
     found = set()
-    for name, view in views.items():
-        server = observed.servers.get(view.name)
+    for name in observed.members_of(group).names:
+        server = observed.servers.get(observed.record.node_name(group, name))
         if server is None or server.status == "ERROR":
             found.add(name)
     return found
@@ -157,15 +156,16 @@ def _lost(
 
 def _overdue(
     observed: observed_module.Observed,
-    stack: observed_module.WorkerStack,
+    group: record.GroupRecord,
     drain_timeout: float,
 ) -> bool:
-    operation = stack.state.operation
+    state = observed.state_of(group)
+    operation = state.operation if state else None
     started = operation.started if operation else 0.0
     return observed.now - started > drain_timeout
 
 
-def _least_useful(
+def least_useful(
     views: dict[str, readiness.NodeView], names: list[str]
 ) -> list[str]:
     """Return names, those that work least first, then the newest."""
@@ -177,7 +177,5 @@ def _least_useful(
     return sorted(names, key=rank)
 
 
-def _ordered(
-    stack: observed_module.WorkerStack, names: set[str]
-) -> tuple[str, ...]:
-    return tuple(one for one in stack.state.members.names if one in names)
+def _ordered(ordered: members.Members, names: set[str]) -> tuple[str, ...]:
+    return tuple(one for one in ordered.names if one in names)

@@ -52,11 +52,16 @@ def is_done(
 ) -> bool:
     """Tell whether every member of a group is at the target and ready."""
     roll = _roll(observed, group, target, 0.0)
-    stack = observed.workers.get(group.uuid, observed.cluster)
+    if roll.old or roll.pending or roll.draining:
+        return False
+    worker = observed.workers.get(group.uuid)
+    if worker is not None:
+        return worker.stack.phase is heat.StackPhase.COMPLETE
+    # Heat may be handing orders to a control plane that is at the target.
+    cluster = observed.cluster
     return (
-        stack is not None
-        and stack.stack.phase is heat.StackPhase.COMPLETE
-        and not (roll.old or roll.pending or roll.draining)
+        cluster is not None
+        and cluster.stack.phase is not heat.StackPhase.FAILED
     )
 
 

@@ -53,10 +53,13 @@ def control_plane(
     spec: spec_module.ClusterSpec,
     orders: Orders,
     members: Sequence[str],
+    *,
+    may_init: bool,
 ) -> dict[str, str]:
-    """Return the user data of the first control-plane members, by name.
+    """Return the user data of control-plane members, by name.
 
-    The first of them may initialise the cluster; the others join it.
+    :param may_init: the first of them may initialise the cluster; the others
+        join it.
     """
     authorities = cloud.certificates.authorities()
     secrets = _secrets(cloud, spec, orders.secret, authorities)
@@ -65,7 +68,7 @@ def control_plane(
         values = node_document.ControlPlaneValues(
             **_common(orders, authorities),
             member=member,
-            init=index == 0,
+            init=may_init and index == 0,
             board=_signal(orders.signals["boards"][member]),
             secrets=secrets,
         )

@@ -17,6 +17,8 @@ import math
 from typing import Any
 import zlib
 
+from magnum_k8s_driver.model import orders as orders_module
+
 REPORT = "report"
 DIGEST = "digest"
 _COMPRESS_ABOVE = 4096
@@ -66,6 +68,8 @@ class Report:
     error: NodeError | None
     addons: Mapping[str, AddonState]
     signed: bool
+    orders: orders_module.Acknowledgement | None = None
+    """The last orders this member knows to be executed; only when signed."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -243,6 +247,7 @@ def _report(document: Mapping[str, Any], signed: bool) -> Report | None:
             if isinstance(one, Mapping)
         },
         signed=signed,
+        orders=orders_module.acknowledgement(document) if signed else None,
     )
 
 

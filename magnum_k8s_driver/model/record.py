@@ -11,6 +11,7 @@ import enum
 
 from magnum_k8s_driver.model import names
 from magnum_k8s_driver.model import spec as spec_module
+from magnum_k8s_driver.model import state as state_module
 
 
 class Intent(enum.StrEnum):
@@ -47,6 +48,10 @@ class GroupRecord:
     there: the conductor writes that over both default groups."""
     changed: float
     """When the row was last saved, seconds since the epoch."""
+    settings: state_module.GroupSettings = dataclasses.field(
+        default_factory=state_module.GroupSettings
+    )
+    """What its Nodes shall carry."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,6 +24,57 @@ class UpgradeTarget:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class GroupSettings:
+    """What Nodes of a group carry besides what every Node does."""
+
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    taints: tuple[str, ...] = ()
+    """As kubectl writes them: ``key=value:Effect``."""
+
+    @classmethod
+    def from_document(cls, data: Mapping[str, Any]) -> "GroupSettings":
+        """Read what ``dataclasses.asdict`` made of one."""
+        return cls(labels=dict(data["labels"]), taints=tuple(data["taints"]))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class StandingOrders:
+    """The last orders of the control plane and what they said."""
+
+    seq: int = 0
+    """0: there were none."""
+    sent: float = 0.0
+    """Seconds since the epoch."""
+    expected: tuple[str, ...] = ()
+    """Names of workers that may join."""
+    removed: tuple[str, ...] = ()
+    """Control-plane Nodes whose etcd members go by these orders."""
+    settings: Mapping[str, GroupSettings] = dataclasses.field(
+        default_factory=dict
+    )
+    """UUID of a group to what its Nodes have, these orders done."""
+    metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """The orders as control-plane servers carry them."""
+
+    @classmethod
+    def from_parameter(cls, value: str) -> "StandingOrders":
+        """Read the stack parameter; Heat returns JSON as text."""
+        data = json.loads(value or "{}")
+        if not isinstance(data, dict):
+            raise ValueError("the orders are no JSON object")
+        settings = data.pop("settings", {})
+        for name in ("expected", "removed"):
+            data[name] = tuple(data.get(name, ()))
+        return cls(
+            **data,
+            settings={
+                uuid: GroupSettings.from_document(one)
+                for uuid, one in settings.items()
+            },
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Operation:
     """The operation a stack's last change belongs to."""
 
@@ -84,6 +135,7 @@ class ClusterState:
     """``kubeadm init`` succeeded once; it is never ordered again."""
     secret_ref: str = ""
     ssh_public_key: str = ""
+    orders: StandingOrders = dataclasses.field(default_factory=StandingOrders)
 
     def parameters(self) -> dict[str, Any]:
         """Return the stack parameters that hold the state."""
@@ -92,6 +144,7 @@ class ClusterState:
             "initialised": self.initialised,
             "secret_ref": self.secret_ref,
             "ssh_public_key": self.ssh_public_key,
+            "orders": dataclasses.asdict(self.orders),
         }
 
 
@@ -122,4 +175,5 @@ def read_cluster_state(parameters: Mapping[str, str]) -> ClusterState:
         initialised=str(parameters.get("initialised")).lower() == "true",
         secret_ref=parameters.get("secret_ref", ""),
         ssh_public_key=parameters.get("ssh_public_key", ""),
+        orders=StandingOrders.from_parameter(parameters.get("orders", "")),
     )

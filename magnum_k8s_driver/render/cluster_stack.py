@@ -154,7 +154,8 @@ def _control_plane(
         "heat_template_version": servers.HOT_VERSION,
         "description": "Control-plane members of the cluster stack.",
         "parameters": {
-            name: {"type": "string"} for name in _NESTED_PARAMETERS
+            **{name: {"type": "string"} for name in _NESTED_PARAMETERS},
+            "orders": {"type": "json"},
         },
         "resources": resources,
         "outputs": servers.refs_map(all_members),
@@ -193,6 +194,7 @@ def _member(
     placement = servers.Placement(
         networks=[{"port": port}],
         server_group={"get_param": "server_group"},
+        more_metadata={"get_param": "orders"},
     )
     return {**found, **servers.resources(spec, group, member, placement)}
 

@@ -28,6 +28,8 @@ class Placement:
     server_group: Any
     """None places without a group."""
     security_groups: list[Any] = dataclasses.field(default_factory=list)
+    more_metadata: Any = None
+    """A mapping that joins the metadata of every server."""
 
 
 def port_description(cluster_uuid: str) -> str:
@@ -116,7 +118,11 @@ def _server(
         "name": server_name,
         "flavor": member.flavor_id,
         "networks": placement.networks,
-        "metadata": dict(metadata),
+        "metadata": (
+            {"map_merge": [dict(metadata), placement.more_metadata]}
+            if placement.more_metadata
+            else dict(metadata)
+        ),
         "user_data_format": "RAW",
         "user_data": member.user_data,
         # User data are orders for the first boot only.

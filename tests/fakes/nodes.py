@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from magnum_k8s_driver.model import board
+from magnum_k8s_driver.model import orders
 from tests.fakes import compute as compute_module
 from tests.fakes import heat as heat_module
 from tests.fakes import stack_tree
@@ -33,6 +34,8 @@ class Behaviour:
     upgrade_error: str = ""
     drain_seconds: float = 10.0
     drain_error: str = ""
+    orders_error: str = ""
+    """Why orders that this control-plane member executes fail."""
 
 
 @dataclasses.dataclass
@@ -47,6 +50,8 @@ class FakeNode:
     drain_due: float | None = None
     drained: bool = False
     error: board.NodeError | None = None
+    labels: dict[str, str] = dataclasses.field(default_factory=dict)
+    taints: tuple[str, ...] = ()
     sequence: int = 0
     told: str = ""
     told_at: float = float("-inf")
@@ -97,6 +102,8 @@ class FakeNodes:
         self.addons: dict[str, dict[str, Any]] = {}
         self.version = "v1.36.0"
         self.forget = True
+        self.acknowledged: dict[str, orders.Acknowledgement] = {}
+        self.etcd: dict[str, set[str]] = {}
         self.mute = False
         """True: no control plane writes its board any more."""
 
@@ -129,8 +136,49 @@ class FakeNodes:
         for node in self._living():
             self._live(node)
         for node in self._living():
+            if node.control_plane and node.joined:
+                self._execute(node)
+        for node in self._living():
             if node.control_plane and not self.mute:
                 self._write_board(node)
+
+    def _execute(self, node: FakeNode) -> None:
+        """Let one member do what orders nobody has executed ask for."""
+        voters = self.etcd.setdefault(node.cluster, set())
+        key = self._key(node)
+        wanted = orders.decode(node.metadata, key) if key else None
+        done = self.acknowledged.get(node.cluster)
+        if wanted is None or (done and done.seq >= wanted.seq):
+            return
+        if node.server.name in wanted.remove_etcd:
+            return
+        voters -= set(wanted.remove_etcd)
+        for other in self.by_id.values():
+            name = other.server.name
+            for label, value in wanted.node_labels.get(name, {}).items():
+                other.labels.pop(label, None)
+                if value is not None:
+                    other.labels[label] = value
+            for taint in wanted.node_taints.get(name, ()):
+                rest = set(other.taints) - {taint.removesuffix("-")}
+                key_of = taint.removesuffix("-").partition("=")[0]
+                rest = {
+                    one
+                    for one in rest
+                    if one.partition("=")[0] != key_of.partition(":")[0]
+                }
+                if not taint.endswith("-"):
+                    rest.add(taint)
+                other.taints = tuple(sorted(rest))
+        for name in wanted.delete_nodes:
+            for server_id, other in list(self.by_id.items()):
+                if other.server.name == name:
+                    del self.by_id[server_id]
+        error = self.behaviour(node).orders_error
+        state = orders.AckState.FAILED if error else orders.AckState.DONE
+        self.acknowledged[node.cluster] = orders.Acknowledgement(
+            seq=wanted.seq, state=state, message=error
+        )
 
     def _living(self) -> list[FakeNode]:
         return [
@@ -167,6 +215,8 @@ class FakeNodes:
         may = node.control_plane or self._control_plane_is_up(node.cluster)
         if age >= how.boot_seconds and may and not node.failed_phase:
             node.joined = True
+            if node.control_plane:
+                self.etcd.setdefault(node.cluster, set()).add(node.server.name)
             node.version = node.metadata.get("magnum_version", self.version)
             node.server.console = "MAGNUM-NODE ready {}"
 
@@ -309,7 +359,12 @@ class FakeNodes:
             "version": node.version,
             "error": dataclasses.asdict(node.error) if node.error else None,
             "addons": self.addons if node.joined else {},
+            "orders": self._acknowledgement(node),
         }
+
+    def _acknowledgement(self, node: FakeNode) -> dict[str, Any] | None:
+        found = self.acknowledged.get(node.cluster)
+        return dataclasses.asdict(found) if found and node.joined else None
 
     def digest(self, cluster: str) -> dict[str, Any]:
         """Return the ``nodes`` of a cluster's digest."""

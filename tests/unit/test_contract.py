@@ -153,19 +153,6 @@ class TestRefused(testtools.TestCase):
         self.assertEqual({}, self.cluster.obj_get_changes())
         return str(error)
 
-    def test_resize_of_the_control_plane(self):
-        group = self.magnum.groups(self.cluster)["default-master"]
-        for to_remove in ([], ["1"]):
-            self.refused(
-                self.driver.resize_cluster,
-                self.magnum.context,
-                self.cluster,
-                None,
-                3,
-                to_remove,
-                group,
-            )
-
     def test_upgrade_with_rollback_in_the_place_of_the_scale_manager(self):
         for rollback in (False, True):
             self.refused(
@@ -178,27 +165,19 @@ class TestRefused(testtools.TestCase):
                 rollback,
             )
 
-    def test_labels_and_taints_of_a_node_group(self):
-        for field, value in (
-            ("node_labels", {"a": "b"}),
-            ("node_taints", [{"key": "a", "effect": "NoSchedule"}]),
-        ):
-            group = self.magnum.groups(self.cluster)["default-worker"]
-            setattr(group, field, value)
-            self.refused(
-                self.driver.update_nodegroup,
-                self.magnum.context,
-                self.cluster,
-                group,
-            )
-
     def test_credential(self):
         self.refused(
             self.driver.rotate_credential, self.magnum.context, self.cluster
         )
 
     def test_size_of_the_control_plane(self):
-        self.refused(self.driver.validate_master_resize, 3)
+        for count in (0, 2, 4, 9):
+            with testtools.ExpectedException(
+                magnum_exception.MasterNGSizeInvalid
+            ):
+                self.driver.validate_master_resize(count)
+        for count in (1, 3, 5, 7):
+            self.driver.validate_master_resize(count)
 
     def test_federations(self):
         for hook in (

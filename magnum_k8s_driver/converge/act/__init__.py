@@ -28,6 +28,8 @@ _PERFORMERS: dict[type, Callable[[Any, Scene], None]] = {
     actions.CreateWorkerStack: create.create_worker_stack,
     actions.RecordInitialised: create.record_initialised,
     actions.ChangeMembers: change.change_members,
+    actions.ChangeControlPlane: change.change_control_plane,
+    actions.SendOrders: change.send_orders,
     actions.BeginUpgrade: change.begin_upgrade,
     actions.UpgradeMembers: change.upgrade_members,
     actions.CommitUpgrade: change.commit_upgrade,

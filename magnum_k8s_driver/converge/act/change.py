@@ -11,6 +11,7 @@ from magnum_k8s_driver.converge.act import stacks
 from magnum_k8s_driver.model import members as members_module
 from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.model import state as state_module
+from magnum_k8s_driver.ports import heat as heat_port
 from magnum_k8s_driver.render import cluster_stack
 from magnum_k8s_driver.render import worker_stack
 
@@ -44,6 +45,64 @@ def change_members(
         timeout_minutes=timeout,
     )
     stacks.update(scene.cloud.heat, stack.stack.id, update, action.generation)
+
+
+def change_control_plane(
+    action: actions.ChangeControlPlane, scene: scene_module.Scene
+) -> None:
+    """Let control-plane members come, drain and go."""
+    cluster = scene.cluster
+    spec = orders.at_running_version(scene, scene.load_spec())
+    before = cluster.state.stack
+    operation = before.operation
+    if operation is None or operation.target is None:
+        operation = state_module.Operation(
+            id=f"resize-{before.generation + 1}",
+            kind="resize",
+            started=scene.observed.now,
+        )
+    changed = before.members.without(*action.remove)
+    changed = changed.marked(
+        members_module.MemberState.DRAINING, operation.id, *action.drain
+    )
+    boards = [*changed.names]
+    if action.prepare:
+        boards.append(action.prepare)
+    if action.add:
+        boards.append(action.add)
+        changed = orders.with_new_control_plane(
+            scene, spec, changed, (action.add,), operation.id
+        )
+    state = dataclasses.replace(
+        orders.dispatched(scene, action.dispatch),
+        stack=before.advanced(members=changed, operation=operation),
+    )
+    update = cluster_stack.update(
+        spec,
+        state,
+        boards=boards,
+        timeout_minutes=scene.settings.update_timeout_minutes,
+    )
+    stacks.update(
+        scene.cloud.heat, cluster.stack.id, update, action.generation
+    )
+
+
+def send_orders(action: actions.SendOrders, scene: scene_module.Scene) -> None:
+    """Tell the running control plane what is wanted of it."""
+    cluster = scene.cluster
+    state = dataclasses.replace(
+        orders.dispatched(scene, action.dispatch),
+        stack=cluster.state.stack.advanced(),
+    )
+    # No template travels along: only what servers carry changes.
+    change = heat_port.StackUpdate(
+        parameters=state.parameters(),
+        timeout_minutes=scene.settings.update_timeout_minutes,
+    )
+    stacks.update(
+        scene.cloud.heat, cluster.stack.id, change, action.generation
+    )
 
 
 def begin_upgrade(

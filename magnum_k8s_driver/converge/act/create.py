@@ -5,7 +5,6 @@ import dataclasses
 
 from magnum_k8s_driver.converge import actions
 from magnum_k8s_driver.converge import secret as secret_module
-from magnum_k8s_driver.converge import user_data
 from magnum_k8s_driver.converge.act import orders
 from magnum_k8s_driver.converge.act import scene as scene_module
 from magnum_k8s_driver.converge.act import stacks
@@ -72,22 +71,11 @@ def create_control_plane(
     state = cluster.state
     operation = orders.create_operation(scene)
     names = state.stack.members.next_names(spec.control_plane.count)
-    texts = user_data.control_plane(
-        scene.cloud, spec, orders.for_nodes(scene, operation.id), names
-    )
-    new = [
-        orders.member(
-            spec.control_plane,
-            name,
-            orders.store(
-                scene, spec.control_plane.name, operation.id, text, name
-            ),
-            operation.id,
-        )
-        for name, text in texts.items()
-    ]
     stack = state.stack.advanced(
-        members=state.stack.members.with_new(*new), operation=operation
+        members=orders.with_new_control_plane(
+            scene, spec, state.stack.members, names, operation.id
+        ),
+        operation=operation,
     )
     update = cluster_stack.update(
         spec,
@@ -139,7 +127,7 @@ def record_initialised(
     """Remember for ever that kubeadm init succeeded."""
     cluster = scene.cluster
     state = dataclasses.replace(
-        cluster.state,
+        orders.dispatched(scene, action.dispatch),
         initialised=True,
         stack=cluster.state.stack.advanced(),
     )

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What new members are told: secrets, user data, their entry in the list."""
 
+from collections.abc import Sequence
 import dataclasses
 
 from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.converge import dispatch as dispatch_module
 from magnum_k8s_driver.converge import secret as secret_module
 from magnum_k8s_driver.converge import user_data
 from magnum_k8s_driver.converge.act import scene as scene_module
 from magnum_k8s_driver.model import members as members_module
+from magnum_k8s_driver.model import orders
 from magnum_k8s_driver.model import record as record_module
 from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.model import state as state_module
@@ -124,6 +127,81 @@ def current_group(
     )
     return dataclasses.replace(
         group, kubernetes_version=running[-1].kubernetes_version
+    )
+
+
+def at_running_version(
+    scene: scene_module.Scene, spec: spec_module.ClusterSpec
+) -> spec_module.ClusterSpec:
+    """Return a specification whose new control-plane nodes fit the others."""
+    running = scene.cluster.state.stack.members.all
+    return dataclasses.replace(
+        spec,
+        control_plane=dataclasses.replace(
+            spec.control_plane,
+            kubernetes_version=running[-1].kubernetes_version,
+        ),
+    )
+
+
+def with_new_control_plane(
+    scene: scene_module.Scene,
+    spec: spec_module.ClusterSpec,
+    kept: members_module.Members,
+    names: Sequence[str],
+    operation: str,
+) -> members_module.Members:
+    """Return the list with new control-plane members, their boards made."""
+    texts = user_data.control_plane(
+        scene.cloud,
+        spec,
+        for_nodes(scene, operation),
+        names,
+        may_init=not scene.cluster.state.initialised,
+    )
+    group = spec.control_plane
+    return kept.with_new(
+        *(
+            member(
+                group,
+                name,
+                store(scene, group.name, operation, text, name),
+                operation,
+            )
+            for name, text in texts.items()
+        )
+    )
+
+
+def dispatched(
+    scene: scene_module.Scene, dispatch: dispatch_module.Dispatch | None
+) -> state_module.ClusterState:
+    """Return the state with orders in it, as it is without.
+
+    :raises UnsupportedOperation: they do not fit into server metadata.
+    """
+    state = scene.cluster.state
+    if dispatch is None:
+        return state
+    _reference, bundle = read_secret(scene)
+    try:
+        metadata = orders.encode(
+            dispatch.orders, bytes.fromhex(bundle.board_key)
+        )
+    except ValueError as exc:
+        raise exceptions.UnsupportedOperation(
+            f"The control plane cannot be told what to do: {exc}."
+        ) from exc
+    return dataclasses.replace(
+        state,
+        orders=state_module.StandingOrders(
+            seq=dispatch.orders.seq,
+            sent=scene.observed.now,
+            expected=tuple(sorted(dispatch.orders.expected or ())),
+            removed=dispatch.removed,
+            settings=dispatch.settings,
+            metadata=metadata,
+        ),
     )
 
 

@@ -29,6 +29,8 @@ class Simulation:
         self.intent = record_module.Intent.CREATE
         self.group_intents = {}
         self.committed = []
+        self.settings = state.GroupSettings()
+        """What Nodes of the worker groups shall carry."""
         self.prepared = True
         self.stack_id = None
         self.created = self.cloud.now
@@ -49,6 +51,9 @@ class Simulation:
                 node_count=group.count,
                 stack_id=self._group_stack_id(group.uuid),
                 changed=self.changed,
+                settings=self.settings
+                if group in self.spec.workers
+                else state.GroupSettings(),
             )
             for group in self.spec.groups
         )

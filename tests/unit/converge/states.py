@@ -261,7 +261,9 @@ def states(draw, intents=None):
     )
     removal = st.none() | st.builds(
         record_module.Removal,
-        group_uuid=st.sampled_from((samples.WORKER_UUID, EXTRA_UUID)),
+        group_uuid=st.sampled_from(
+            (samples.CONTROL_PLANE_UUID, samples.WORKER_UUID, EXTRA_UUID)
+        ),
         nodes=st.sampled_from(((), ("0",), ("server-1", "unknown"))),
     )
     return observed_module.Observed(
@@ -302,10 +304,34 @@ def _clusters(draw, members, nodes):
             stack=_stack_state(draw, members),
             initialised=draw(st.booleans()),
             secret_ref="secret",
+            orders=draw(_standing_orders(nodes)),
         ),
         boards=draw(_boards(members.names, nodes)),
         distress=tuple(draw(st.lists(distress, max_size=2))),
         failures=failures,
+    )
+
+
+def _standing_orders(nodes):
+    settings = st.builds(
+        state_module.GroupSettings,
+        labels=st.sampled_from(({}, {"tier": "a"})),
+        taints=st.sampled_from(((), ("gpu=:NoSchedule",))),
+    )
+    some = st.lists(st.sampled_from(nodes), max_size=2).map(tuple)
+    return st.builds(
+        state_module.StandingOrders,
+        seq=st.integers(0, 3),
+        sent=AGES.map(lambda age: NOW - age),
+        expected=some if nodes else st.just(()),
+        removed=some if nodes else st.just(()),
+        settings=st.fixed_dictionaries(
+            {},
+            optional={
+                samples.WORKER_UUID: settings,
+                EXTRA_UUID: settings,
+            },
+        ),
     )
 
 
@@ -407,6 +433,13 @@ def finished(**changes):
                 ),
                 initialised=True,
                 secret_ref="secret",
+                orders=state_module.StandingOrders(
+                    seq=1,
+                    settings={
+                        one.uuid: state_module.GroupSettings()
+                        for one in groups
+                    },
+                ),
             ),
             boards={"0": board.Board(report=report, digest=digest)},
         ),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import testtools
 
 from magnum_k8s_driver.converge import actions
+from magnum_k8s_driver.converge import dispatch
 from magnum_k8s_driver.converge import plan
 from magnum_k8s_driver.model import record as record_module
 from magnum_k8s_driver.ports import heat
@@ -158,7 +159,9 @@ class TestFinished(testtools.TestCase):
         todo = plan.plan(observed, LIMITS)
         self.assertEqual(
             (
-                actions.RecordInitialised(generation=3),
+                actions.RecordInitialised(
+                    generation=3, dispatch=dispatch.due(observed, 600.0)
+                ),
                 actions.DropUserData(config_ids=("config-0",)),
             ),
             todo,
