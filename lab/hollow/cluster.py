@@ -127,6 +127,10 @@ class Cluster:
             else sorted(self.expected),
             "orders": self.orders_done
             and dataclasses.asdict(self.orders_done),
+            "nodes": {
+                name: {"labels": dict(one.labels), "taints": [*one.taints]}
+                for name, one in self.nodes.items()
+            },
         }
 
     def restore(self, record: Mapping[str, Any]) -> None:

@@ -2,13 +2,12 @@
 """Resize, node groups and upgrade on a real Magnum, Heat and Nova."""
 
 from tests.functional import base
+from tests.functional import changes
 
-DONE = "UPDATE_COMPLETE"
 PLAIN = "ubuntu-24.04"
-SECONDS = 240
 
 
-class DayTwoTest(base.LabTest):
+class DayTwoTest(changes.ChangedClusterTest):
     """One cluster, changed again and again."""
 
     @classmethod
@@ -19,43 +18,6 @@ class DayTwoTest(base.LabTest):
         )
         cls.uuid = cls.make_cluster(cls.template, node_count=1)
         cls.magnum.await_status(cls.uuid, "CREATE_COMPLETE")
-
-    def action(self, name, **body):
-        """Post an action and wait until the cluster is complete again."""
-        path = f"/clusters/{self.uuid}/actions/{name}"
-        response = self.magnum.call("POST", path, body)
-        self.assertEqual(202, response.status_code, response.text)
-        return self.settled()
-
-    def settled(self):
-        """Return the cluster when its change is done."""
-
-        def look():
-            found = self.magnum.cluster(self.uuid)
-            if found["status"].endswith("FAILED"):
-                raise AssertionError(found["status_reason"])
-            # Magnum sets the status only when its conductor is at it.
-            return found if self._as_asked(found) else None
-
-        return base.until(
-            look,
-            SECONDS,
-            lambda: str(self.magnum.cluster(self.uuid)["status_reason"]),
-        )
-
-    def _as_asked(self, found):
-        groups = self.magnum.groups(self.uuid).values()
-        counts = {one["name"]: one["node_count"] for one in groups}
-        servers = len(self.servers())
-        return found["status"] == DONE and servers == sum(counts.values())
-
-    def servers(self):
-        """Return id and name of the cluster's servers."""
-        prefix = base.prefix(self.magnum.cluster(self.uuid))
-        return {
-            one.name.removeprefix(f"{prefix}-"): one.id
-            for one in self.demo.compute.servers(name=f"^{prefix}-")
-        }
 
     def test_resize_names_and_replaces(self):
         before = self.servers()
@@ -92,7 +54,8 @@ class DayTwoTest(base.LabTest):
         response = self.magnum.call("DELETE", f"{path}/extra")
         self.assertEqual(204, response.status_code, response.text)
         base.until(
-            lambda: "extra" not in self.magnum.groups(self.uuid), SECONDS
+            lambda: "extra" not in self.magnum.groups(self.uuid),
+            changes.SECONDS,
         )
         self.settled()
         self.assertEqual([], [n for n in self.servers() if "extra" in n])
