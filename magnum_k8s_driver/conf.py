@@ -143,6 +143,14 @@ OPERATION = [
         "removed all the same.",
     ),
     cfg.IntOpt(
+        "silent_after",
+        default=300,
+        min=1,
+        help="Seconds after which a node that does not report, or a stack "
+        "that is not done, is looked into: the reason then says what the "
+        "node's console shows or what Heat waits for.",
+    ),
+    cfg.IntOpt(
         "api_timeout",
         default=5,
         min=1,

@@ -109,24 +109,18 @@ def check_update(
             with _open(record) as cloud:
                 around = _surroundings(record, cloud, None)
                 around = dataclasses.replace(around, removal=removal)
-                _check_additions(record, around)
+                preflight.check_update(
+                    converge.look(around),
+                    around.limits.drain_timeout,
+                    lambda key: _specify(record.inputs(), cloud.facts, key),
+                    cloud.facts,
+                )
     except exceptions.InvalidClusterSpec as exc:
         # Magnum tells no reason on the cluster when a node group is refused.
         records.complain(cluster, str(exc))
         raise magnum_exception.InvalidParameterValue(err=exc) from exc
     except exceptions.K8sDriverError as exc:
         LOG.warning("Cluster %s: quotas not checked: %s", cluster.uuid, exc)
-
-
-def _check_additions(record: rows.Rows, around: converge.Surroundings) -> None:
-    observed = converge.look(around)
-    found = preflight.additions(observed, around.limits.drain_timeout)
-    if not found or observed.cluster is None:
-        return
-    facts = around.cloud.facts
-    key = observed.cluster.state.ssh_public_key
-    spec, known = _specify(record.inputs(), facts, key)
-    preflight.check_additions(found, spec, known, facts)
 
 
 def begin_update(
@@ -292,6 +286,7 @@ def _surroundings(
             update=options.update_timeout * 60.0,
         ),
         limits=plan.Limits(drain_timeout=options.drain_timeout),
+        silent_after=options.silent_after,
         clock=time.time,
         read_record=record.read,
         load_spec=load,

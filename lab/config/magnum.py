@@ -30,8 +30,9 @@ LOG_LEVELS = (
     "urllib3.connectionpool=WARN",
 )
 
-DRIVER: dict[str, object] = {}
-"""Options of the driver's own group that differ from its defaults."""
+DRIVER: dict[str, object] = {"silent_after": 30}
+"""Options of the driver's own group that differ from its defaults: hollow
+nodes are ready in seconds, so silence is unusual earlier."""
 
 
 def files(settings: lab_settings.Settings) -> dict[str, str]:

@@ -52,6 +52,8 @@ class Surroundings:
     """Saves the cluster's stack id in Magnum at once."""
     lock: lock_port.LockPort
     """For what clusters of one project share; the cluster's own is held."""
+    silent_after: float = observe.SILENT_AFTER
+    """Seconds after which a wait has to be explained."""
     removal: record_module.Removal | None = None
     """What a resize call names, while its hook runs."""
     commit_upgrade: Callable[[state_module.UpgradeTarget], None]
@@ -179,4 +181,5 @@ def look(around: Surroundings) -> observed_module.Observed:
         now=around.clock(),
         read_board_key=read_board_key,
         removal=around.removal,
+        silent_after=around.silent_after,
     )

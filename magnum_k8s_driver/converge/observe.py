@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from oslo_log import log as logging
 
+from magnum_k8s_driver.converge import evidence
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import orders
@@ -15,6 +16,9 @@ from magnum_k8s_driver.ports import heat as heat_port
 
 LOG = logging.getLogger(__name__)
 
+SILENT_AFTER = 300.0
+"""Seconds; most nodes are ready by then."""
+
 
 def observe(
     cloud: cloud_module.Cloud,
@@ -23,6 +27,7 @@ def observe(
     now: float,
     read_board_key: Callable[[str], bytes],
     removal: record_module.Removal | None = None,
+    silent_after: float = SILENT_AFTER,
 ) -> observed_module.Observed:
     """Read stacks, servers and boards of a cluster.
 
@@ -33,6 +38,7 @@ def observe(
     :param read_board_key: returns the key that verifies what nodes write,
         given the reference of the cluster secret.
     :param removal: what the resize call of this moment names.
+    :param silent_after: seconds after which a wait has to be explained.
     :raises CloudError: a service did not answer as it should.
     """
     deleting = record.intent is record_module.Intent.DELETE
@@ -48,7 +54,7 @@ def observe(
     prefix = f"{record.prefix}-"
     servers = cloud.compute.servers(prefix)
     no_stack = cluster is None and not workers
-    return observed_module.Observed(
+    looked = observed_module.Observed(
         now=now,
         record=record,
         cluster=cluster,
@@ -65,6 +71,7 @@ def observe(
             else ()
         ),
     )
+    return evidence.with_evidence(cloud, looked, silent_after)
 
 
 def _is_stuck(cluster: observed_module.ClusterStack | None) -> bool:
@@ -169,5 +176,4 @@ def _failures(
         if resource.status.endswith("FAILED")
     ]
     # The cause is in the nested stack; its parents only repeat it.
-    nested = [resource for resource in failed if resource.parent]
-    return tuple(nested or failed)
+    return evidence.deepest(failed)

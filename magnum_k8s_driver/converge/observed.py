@@ -25,6 +25,8 @@ class WorkerStack:
     state: state_module.StackState
     failures: tuple[heat.StackResource, ...] = ()
     """Failed resources, deepest first; only looked up for failed stacks."""
+    pending: tuple[heat.StackResource, ...] = ()
+    """What Heat works on; only looked up when it has taken long."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +38,7 @@ class ClusterStack:
     boards: Mapping[str, board.Board] = dataclasses.field(default_factory=dict)
     distress: tuple[board.Distress, ...] = ()
     failures: tuple[heat.StackResource, ...] = ()
+    pending: tuple[heat.StackResource, ...] = ()
     orders: orders_module.Orders | None = None
     """The last orders of the control plane."""
 
@@ -63,6 +66,9 @@ class Observed:
     """By name, which is the Node's name."""
     user_data: Mapping[str, str]
     """Software configs of this cluster that still exist, id to name."""
+    consoles: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """By name of the server, '' when it cannot be read; only of a few nodes
+    that have not reported for long."""
     removal: record_module.Removal | None = None
     """What a resize call names; only known while its hook runs. It is also
     the sign that the user asked to go on after a failure."""
@@ -86,6 +92,12 @@ class Observed:
         if is_control_plane and self.cluster is not None:
             return self.cluster.state.stack
         return None
+
+    @property
+    def stacks(self) -> tuple["ClusterStack | WorkerStack", ...]:
+        """Return the stacks that exist, the cluster's first."""
+        first = () if self.cluster is None else (self.cluster,)
+        return (*first, *self.workers.values())
 
     @property
     def upgrade(self) -> state_module.UpgradeTarget | None:

@@ -5,7 +5,7 @@ Reads through a port and otherwise only compares: what is needed comes from
 :mod:`~magnum_k8s_driver.model.needs`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 import dataclasses
 
 from magnum_k8s_driver import exceptions
@@ -125,16 +125,25 @@ def additions(
     return tuple(found)
 
 
-def check_additions(
-    found: Sequence[Addition],
-    spec: spec_module.ClusterSpec,
-    known: facts_module.CloudFacts,
+def check_update(
+    observed: observed_module.Observed,
+    drain_timeout: float,
+    specify: Callable[
+        [str], tuple[spec_module.ClusterSpec, facts_module.CloudFacts]
+    ],
     facts: facts_port.FactsPort,
 ) -> None:
     """Refuse to add nodes that no quota is left for.
 
+    :param specify: returns what the cluster shall be, given the public key
+        that it was made with, and what that refers to.
     :raises InvalidClusterSpec: with every quota that is too low.
+    :raises CloudError: a service refused to answer.
     """
+    found = additions(observed, drain_timeout)
+    if not found or observed.cluster is None:
+        return
+    spec, known = specify(observed.cluster.state.ssh_public_key)
     flavors = needs_module.flavors(known)
     groups = {one.uuid: one for one in spec.groups}
     needed = quota.total(

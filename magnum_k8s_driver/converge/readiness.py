@@ -8,13 +8,16 @@ from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import sentences
 from magnum_k8s_driver.converge import standing
 from magnum_k8s_driver.model import board
+from magnum_k8s_driver.model import causes
+from magnum_k8s_driver.model import console
 from magnum_k8s_driver.model import members
 from magnum_k8s_driver.model import problems as problems_module
 from magnum_k8s_driver.model import record
 from magnum_k8s_driver.model import spec
 from magnum_k8s_driver.ports import heat
 
-MAX_SECONDS_WITHOUT_REPORT = 900.0
+_BALANCER = "OS::Octavia::LoadBalancer"
+_VOLUME = "OS::Cinder::Volume"
 
 
 class Stage(enum.StrEnum):
@@ -42,6 +45,8 @@ class NodeView:
     operation: str = ""
     """Operation the node last took up, as it says."""
     version: str = ""
+    reason: str = ""
+    """Why Kubernetes does not call it Ready."""
     error: board.NodeError | None = None
     draining: bool = False
     """It shall go as soon as its pods have left."""
@@ -222,7 +227,9 @@ def _server_problems(
         server = observed.servers.get(name)
         if server is not None and server.status == "ERROR":
             fault = sentences.plain(server.fault)
-            found.append(f"Nova put server {name} into ERROR: {fault}.")
+            found.append(
+                f"Nova put server {name} into ERROR: {causes.with_cure(fault)}"
+            )
     return found
 
 
@@ -232,14 +239,25 @@ def _stack_problems(
     if stack.phase is not heat.StackPhase.FAILED:
         return []
     if not failures:
-        return [
-            f"Heat stack {stack.name} failed: {sentences.plain(stack.reason)}."
-        ]
+        words = causes.with_cure(sentences.plain(stack.reason))
+        return [f"Heat stack {stack.name} failed: {words}"]
+    deleting = stack.action is heat.StackAction.DELETE
+    verb = "remove" if deleting else "make"
     return [
-        f"Heat could not make {one.type} {one.name} of stack {stack.name}: "
-        f"{sentences.plain(one.reason)}."
+        f"Heat could not {verb} {one.type} {one.name} of stack {stack.name}: "
+        f"{causes.with_cure(_words(one))}"
         for one in failures[:3]
     ]
+
+
+def _words(failure: heat.StackResource) -> str:
+    words = sentences.plain(failure.reason)
+    if failure.type == _BALANCER and "ERROR" in failure.reason:
+        # Octavia has no more to tell: Heat writes 'due to "Unknown"'.
+        return f"load balancer {failure.physical_id} went to ERROR"
+    if failure.type == _VOLUME and words.startswith("Unknown"):
+        return f"volume {failure.physical_id} failed"
+    return words
 
 
 def _node(
@@ -252,8 +270,10 @@ def _node(
     if server is None:
         return NodeView(name=name, stage=Stage.ORDERED)
     if server.status == "ERROR":
+        fault = sentences.plain(server.fault)
+        cause = causes.find(fault)
         error = board.NodeError(
-            phase="", message=sentences.plain(server.fault)
+            phase="", message=fault, hint=cause.cure if cause else ""
         )
         return NodeView(name=name, stage=Stage.FAILED, error=error)
     if server.status != "ACTIVE":
@@ -300,11 +320,31 @@ def _running(
             phase=known.phase or ("" if ready else "joined"),
             operation=known.operation,
             version=known.version,
+            reason="" if ready else known.reason,
             error=known.error or (None if ready else distress),
         )
     phase = report.phase if report is not None else ""
     return NodeView(
-        name=name, stage=Stage.BOOTING, phase=phase, error=distress
+        name=name,
+        stage=Stage.BOOTING,
+        phase=phase,
+        error=distress or _silence(observed, name),
+    )
+
+
+def _silence(
+    observed: observed_module.Observed, name: str
+) -> board.NodeError | None:
+    """Return what the console tells of a node that does not report."""
+    text = observed.consoles.get(name)
+    if text is None:
+        return None
+    found = console.read(text)
+    if found is None:
+        launched = observed.servers[name].launched or observed.now
+        found = console.silence(observed.now - launched, bool(text.strip()))
+    return board.NodeError(
+        phase=found.phase, message=found.message, hint=found.cure
     )
 
 

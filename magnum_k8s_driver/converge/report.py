@@ -15,6 +15,7 @@ from magnum_k8s_driver.converge import resize
 from magnum_k8s_driver.converge import sentences
 from magnum_k8s_driver.converge import standing
 from magnum_k8s_driver.converge import upgrade
+from magnum_k8s_driver.model import causes
 from magnum_k8s_driver.model import record
 from magnum_k8s_driver.model import spec
 from magnum_k8s_driver.ports import heat
@@ -87,7 +88,7 @@ def progress(observed: observed_module.Observed) -> str:
     if cluster is None:
         return "preparing identity, network and API endpoint"
     if not cluster.state.stack.members.all:
-        return "building network and API endpoint"
+        return f"building network and API endpoint{_pending(observed)}"
     if observed.upgrade is not None:
         return upgrade.progress(observed, observed.upgrade)
     parts = [
@@ -102,7 +103,21 @@ def progress(observed: observed_module.Observed) -> str:
     addons = readiness.waiting_addons(observed)
     if addons:
         parts.append(f"waiting for add-ons {', '.join(addons)}")
-    return ", ".join(parts)
+    return ", ".join(parts) + _pending(observed)
+
+
+def _pending(observed: observed_module.Observed) -> str:
+    """Return what Heat has been working on for long, if anything."""
+    waiting = [
+        f"{one.type} {one.name}"
+        for stack in observed.stacks
+        for one in stack.pending
+    ]
+    if not waiting:
+        return ""
+    more = f" and {len(waiting) - _NAMED} more"
+    named = ", ".join(waiting[:_NAMED])
+    return f", Heat waits for {named}{more if len(waiting) > _NAMED else ''}"
 
 
 def _orders_progress(observed: observed_module.Observed) -> str:
@@ -183,9 +198,20 @@ def _left(observed: observed_module.Observed) -> list[str]:
     for stack in stacks:
         text = f"stack {stack.name}"
         if stack.phase is heat.StackPhase.FAILED:
-            text += f" ({sentences.short(sentences.plain(stack.reason))})"
+            words = causes.with_cure(_deepest(observed, stack))
+            text += f" ({sentences.short(words).rstrip('.')})"
         found.append(text)
     return [*found, *(str(one) for one in observed.leftovers)]
+
+
+def _deepest(observed: observed_module.Observed, failed: heat.Stack) -> str:
+    """Return what the deepest failed resource of a stack says."""
+    for one in observed.stacks:
+        if one.stack.id == failed.id and one.failures:
+            first = one.failures[0]
+            words = sentences.plain(first.reason)
+            return f"{first.type} {first.name}: {words}"
+    return sentences.plain(failed.reason)
 
 
 def _group(
@@ -291,6 +317,12 @@ def _unfinished(observed: observed_module.Observed) -> str:
         for group in observed.record.groups
         for one in readiness.nodes(observed, group)
         if one.error is not None
+    ]
+    failing += [
+        f"Node {one.name} is not Ready: {one.reason.rstrip('.')}."
+        for group in observed.record.groups
+        for one in readiness.nodes(observed, group)
+        if one.error is None and one.reason
     ]
     return " ".join([f"{progress(observed)}.", *failing[:_NAMED]])
 

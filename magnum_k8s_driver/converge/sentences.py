@@ -3,6 +3,8 @@
 
 import re
 
+from magnum_k8s_driver.model import causes
+
 MAX_LENGTH = 1900
 """Characters of a reason; records cuts at 2,000 without mercy."""
 MAX_DETAIL = 160
@@ -12,6 +14,7 @@ _NOISE = re.compile(
     r"""
     (?: [A-Z][a-z]+(?:[A-Z]+[a-z]*)+      # ResourceInError, BadRequest
       | Conflict | Error | Exception | Forbidden | Unauthorized
+      | Build[ ]of[ ]instance[ ]\S+[ ]aborted
       | Resource[ ](?:CREATE|UPDATE|DELETE|CHECK)[ ]failed
       | Property[ ]error
       | resources (?:\.[\w-]+|\[\w+\])+   # resources.kube_minions.resources.1
@@ -63,7 +66,7 @@ def short(text: str, length: int = MAX_DETAIL) -> str:
 
 def bounded(reason: str) -> str:
     """Return a reason as it may be shown: one line, not too long."""
-    words = one_line(reason)
+    words = causes.masked(one_line(reason))
     if len(words) <= MAX_LENGTH:
         return words
     return f"{short(words, MAX_LENGTH).removesuffix(' ...')}, and more."

@@ -19,6 +19,8 @@ class Server:
     fixed_ips: tuple[str, ...]
     floating_ips: tuple[str, ...]
     metadata: Mapping[str, str]
+    launched: float | None = None
+    """When it first became ACTIVE, seconds since the epoch."""
 
 
 class ComputePort(Protocol):

@@ -2,6 +2,7 @@
 """Nova over HTTP."""
 
 from collections.abc import Mapping
+import datetime
 import re
 from typing import Any
 
@@ -89,4 +90,16 @@ def server(found: Mapping[str, Any]) -> compute.Server:
         ),
         floating_ips=floating,
         metadata=dict(found.get("metadata") or {}),
+        launched=_seconds(found.get("OS-SRV-USG:launched_at")),
     )
+
+
+def _seconds(text: Any) -> float | None:
+    """Return seconds since the epoch of Nova's time, which is UTC."""
+    try:
+        moment = datetime.datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+    return moment.timestamp()

@@ -39,6 +39,7 @@ class FakeServer:
             fixed_ips=(self.address,),
             floating_ips=self.floating_ips,
             metadata=dict(self.metadata),
+            launched=self.created if self.status == "ACTIVE" else None,
         )
 
 

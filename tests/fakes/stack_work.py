@@ -128,6 +128,8 @@ def advance(heat: Any, stack: Any) -> None:
         hangs = any(fnmatch.fnmatchcase(path, p) for p in heat.hanging)
         if step.due > now or hangs:
             waiting.append(step)
+            if hangs and step.due <= now:
+                _begin(stack, step)
         elif step.remove:
             _remove(heat, stack, step.path, path)
         else:
@@ -244,6 +246,13 @@ def _failed_and_wanted(nested: Any) -> list[Any]:
 def _by_text(bodies: Mapping[Any, Any], name: str) -> Any:
     """Return a body by its name; YAML may have read ``0`` as a number."""
     return next((b for key, b in bodies.items() if str(key) == name), None)
+
+
+def _begin(stack: Any, step: stack_tree.Step) -> None:
+    """Show that a resource is worked on which never gets done."""
+    for one in stack.root.walk():
+        if one.name == step.path[-1] and one.action == "INIT":
+            one.action, one.phase = "CREATE", "IN_PROGRESS"
 
 
 def _open_nested(

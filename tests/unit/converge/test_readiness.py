@@ -15,6 +15,10 @@ from tests.unit.converge import states
 from tests.unit.converge import test_plan
 
 NO_HOST = "No valid host was found. There are not enough hosts available."
+NO_HOST_CURE = (
+    "Choose a smaller flavor or another availability_zone, or ask the "
+    "operator for capacity."
+)
 
 
 class TestPlain(testtools.TestCase):
@@ -129,7 +133,7 @@ class TestProblems(testtools.TestCase):
         self.assertEqual(
             (
                 "Heat could not make OS::Nova::Server 0 of stack "
-                f"{states.PREFIX}: {NO_HOST}",
+                f"{states.PREFIX}: {NO_HOST} {NO_HOST_CURE}",
             ),
             readiness.problems(observed),
         )
@@ -144,7 +148,7 @@ class TestProblems(testtools.TestCase):
             observed, servers={**observed.servers, name: server}
         )
         self.assertEqual(
-            (f"Nova put server {name} into ERROR: {NO_HOST}",),
+            (f"Nova put server {name} into ERROR: {NO_HOST} {NO_HOST_CURE}",),
             readiness.problems(observed),
         )
 
