@@ -55,6 +55,10 @@ kernel_files() {
         cat "/proc/sys/$file" >"$DIRECTORY/sysctl/$file"
         mount --bind "$DIRECTORY/sysctl/$file" "$ROOT/proc/sys/$file"
     done
+    # By it a kubelet knows that its machine was rebooted.
+    cat /proc/sys/kernel/random/uuid >"$DIRECTORY/sysctl/boot_id"
+    mount --bind "$DIRECTORY/sysctl/boot_id" \
+        "$ROOT/proc/sys/kernel/random/boot_id"
     if [[ -e "$ROOT/proc/sysrq-trigger" ]]; then
         mount --bind /dev/null "$ROOT/proc/sysrq-trigger"
     fi

@@ -112,18 +112,17 @@ def _settings(
 ) -> dict[int, bytes]:
     mask = ipaddress.ip_network((0, server.network.prefix)).netmask.packed
     metadata = ipaddress.ip_address(network_module.METADATA).packed
-    found = {
+    # Neutron's DHCP agent names itself where the subnet has no servers, too:
+    # nobody answers here, but a node without any cannot run CoreDNS.
+    names = [ipaddress.ip_address(one).packed for one in server.network.dns]
+    return {
         1: mask,
         3: gateway,
+        6: b"".join(names) or gateway,
         26: struct.pack("!H", server.mtu),
         # With routes clients do not look at the router: it is one of them.
         121: b"\x20" + metadata + gateway + b"\0" + gateway,
     }
-    if server.network.dns:
-        found[6] = b"".join(
-            ipaddress.ip_address(one).packed for one in server.network.dns
-        )
-    return found
 
 
 def _encode(settings: dict[int, bytes]) -> bytes:

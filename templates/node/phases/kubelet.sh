@@ -7,6 +7,8 @@ KUBELET_DROPIN="$ROOT/etc/kubernetes/kubelet.conf.d/50-machine.conf"
 kubelet::main() {
     local changed=false
     metadata::load
+    # Packages of the kubelet bring it; without, it complains every second.
+    mkdir -p "$ROOT/etc/kubernetes/manifests"
     kubelet::machine | file::write "$KUBELET_DROPIN" 0644 && changed=true
     kubelet::environment |
         file::write "$ROOT/etc/magnum/kubelet.env" 0644 && changed=true

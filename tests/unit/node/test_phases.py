@@ -271,6 +271,11 @@ class BinariesTest(base.NodeTestCase):
 
 
 class KubeletTest(base.NodeTestCase):
+    def test_kubelet_finds_its_manifests_directory(self):
+        machine = self.worker()
+        self.assert_ok(machine.run("phase", "kubelet"))
+        self.assertTrue((machine.root / "etc/kubernetes/manifests").is_dir())
+
     def test_knows_its_server_and_size(self):
         result = self.worker().run("phase", "kubelet")
         self.assert_ok(result)

@@ -159,7 +159,7 @@ class KeepJoinTokensTest(base.NodeTestCase):
             for token in found:
                 self.assertNotIn(token.split(".")[1], " ".join(call))
 
-    def test_does_not_ask_a_young_api_server_for_its_schema(self):
+    def test_does_not_ask_the_api_server_for_its_schema(self):
         result = self.control_plane().run(
             "task", "keep-join-tokens", stubs={"kubectl": "cat >/dev/null"}
         )

@@ -19,7 +19,6 @@ import sys
 import threading
 import time
 import urllib.error
-import uuid
 
 import yaml
 
@@ -31,7 +30,7 @@ from standins import store
 
 KUBERNETES = pathlib.Path("/etc/kubernetes")
 MANIFEST = KUBERNETES / "manifests/kube-apiserver.yaml"
-BOOT_ID = pathlib.Path("/run/standin-boot-id")
+BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
 HEALTH_PORT = 10248
 BEAT_SECONDS = 10
 FIRST_BEATS = 1.0
@@ -156,7 +155,7 @@ def status(options, settings: dict) -> dict:
         ],
         "nodeInfo": {
             "kubeletVersion": record.version(),
-            "bootID": boot_id(),
+            "bootID": BOOT_ID.read_text().strip(),
             "containerRuntimeVersion": "containerd",
             "operatingSystem": "linux",
         },
@@ -170,13 +169,6 @@ def containerd_answers() -> bool:
         check=False,
     )
     return done.returncode == 0
-
-
-def boot_id() -> str:
-    """Return an id of this boot; the kernel's is that of the host."""
-    if not BOOT_ID.exists():
-        BOOT_ID.write_text(str(uuid.uuid4()))
-    return BOOT_ID.read_text()
 
 
 def register(kubelet: client.Client, wanted: dict) -> None:
