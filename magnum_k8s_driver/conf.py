@@ -151,6 +151,20 @@ OPERATION = [
         "node's console shows or what Heat waits for.",
     ),
     cfg.IntOpt(
+        "healing_attempts",
+        default=3,
+        min=1,
+        help="How often in a row broken workers of a node group are replaced "
+        "when that does not help. Then somebody must look.",
+    ),
+    cfg.IntOpt(
+        "healing_backoff",
+        default=600,
+        min=0,
+        help="Seconds between the first two of these attempts; doubled with "
+        "each further one.",
+    ),
+    cfg.IntOpt(
         "api_timeout",
         default=5,
         min=1,

@@ -1,11 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Health of a cluster, as Magnum's periodic job wants it."""
+"""Health of a cluster, as Magnum's periodic job wants it, and healing.
 
+A driver's ``converge`` runs while something is in progress. A node that
+breaks later is seen by this job only, so here healing begins.
+"""
+
+from collections.abc import Collection
+from collections.abc import Mapping
+import functools
+import pathlib
+import tempfile
+import time
 from typing import Any
 
+from magnum.common import exception as magnum_exception
 from magnum.conductor import monitors
+import magnum.conf
+from oslo_log import log as logging
 
+from magnum_k8s_driver import conf
+from magnum_k8s_driver import exceptions
+from magnum_k8s_driver import records
+from magnum_k8s_driver import rows
 from magnum_k8s_driver import session
+from magnum_k8s_driver.converge import converge
+from magnum_k8s_driver.converge import healing
+from magnum_k8s_driver.converge import health
+from magnum_k8s_driver.converge import observed as observed_module
+from magnum_k8s_driver.converge import sentences
+from magnum_k8s_driver.model import inputs
+from magnum_k8s_driver.model import spec
+from magnum_k8s_driver.ports import kubernetes
+from magnum_k8s_driver.ports import magnum_certificates
+
+LOG = logging.getLogger(__name__)
+CONF = magnum.conf.CONF
+
+_NO_ADDRESS = "The cluster has no API address yet."
 
 
 class BoardMonitor(monitors.MonitorBase):
@@ -29,7 +60,161 @@ class BoardMonitor(monitors.MonitorBase):
         """Do nothing; nobody in Magnum calls it."""
 
     def poll_health_status(self) -> None:
-        """Put health and reasons into ``data``."""
-        found = session.health_of(self.context, self.cluster)
+        """Put health and reasons into ``data``; begin to heal."""
+        policies = healing_policies(self.cluster)
+        sight = self._look(thoroughly=bool(policies))
+        found = health.judge(sight)
+        reasons = dict(found.reasons)
+        if policies and found.unready:
+            told = self._heal(policies, found)
+            if told:
+                reasons[health.HEALING] = told
         self.data["health_status"] = found.status.value
-        self.data["health_status_reason"] = dict(found.reasons)
+        self.data["health_status_reason"] = reasons
+
+    def _look(self, *, thoroughly: bool) -> health.Sight:
+        """Ask the API, then the boards when it does not tell enough.
+
+        :param thoroughly: look for members that are no nodes, too.
+        """
+        answer, unreachable, expires = None, _NO_ADDRESS, None
+        if self.cluster.api_address and self.cluster.magnum_cert_ref:
+            try:
+                client = self._client()
+                expires = kubernetes.certificate_expires(client["client.crt"])
+                answer = self._ask(client)
+            except (exceptions.K8sDriverError, ValueError) as exc:
+                unreachable = str(exc)
+        observed, blind = None, ""
+        if answer is None or not answer.nodes or thoroughly:
+            if not (answer and self._is_whole(answer)):
+                try:
+                    observed = observe(self.cluster)
+                except exceptions.CloudError as exc:
+                    blind = str(exc)
+        return health.Sight(
+            now=time.time(),
+            answer=answer,
+            unreachable=unreachable,
+            observed=observed,
+            blind=blind,
+            seen=health.read_seen(self.cluster.health_status_reason),
+            client_expires=expires,
+        )
+
+    def _is_whole(self, answer: kubernetes.Health) -> bool:
+        """Tell whether as many nodes as there should be are all ready."""
+        groups = rows.Rows(self.cluster).groups()
+        wanted = sum(one.node_count or 0 for one in groups)
+        ready = [one for one in answer.nodes.values() if one.ready]
+        return len(ready) == len(answer.nodes) == wanted
+
+    def _heal(self, policies: Any, found: health.Health) -> str:
+        """Return what healing has begun or waits for; empty for nothing."""
+        # Magnum saves its own object afterwards: it must not know of this.
+        row = rows.Rows(self.cluster).fresh()
+        try:
+            verdict = heal(
+                row, policies, seen=found.unready, ready=found.ready
+            )
+        except exceptions.CloudError as exc:
+            return str(exc)
+        for reason in verdict.reasons:
+            LOG.warning("Cluster %s: %s", self.cluster.uuid, reason)
+        told = [f"{one}." for one in verdict.reasons]
+        return " ".join([*told, *verdict.waiting])
+
+    def _client(self) -> dict[str, str]:
+        store = magnum_certificates.MagnumCertificates(
+            self.cluster, self.context
+        )
+        return store.client_files()
+
+    def _ask(self, client: dict[str, str]) -> kubernetes.Health:
+        """Ask with Magnum's client certificate.
+
+        Magnum's own cache of these files is never refreshed and is left
+        behind when a cluster goes, so they live for this call only.
+        """
+        with tempfile.TemporaryDirectory(prefix="magnum-k8s-") as directory:
+            for name, content in client.items():
+                path = pathlib.Path(directory, name)
+                path.touch(mode=0o600)
+                path.write_text(content)
+            return kubernetes.ApiServer(
+                self.cluster.api_address,
+                ca_file=f"{directory}/ca.crt",
+                certificate_file=f"{directory}/client.crt",
+                key_file=f"{directory}/client.key",
+                timeout=CONF.k8s_driver.api_timeout,
+            ).health()
+
+
+def observe(cluster: Any) -> observed_module.Observed:
+    """Look at a cluster as ``converge`` sees it.
+
+    :raises CloudError: a service did not answer as it should.
+    """
+    with session.surroundings(rows.Rows(cluster)) as around:
+        return converge.look(around)
+
+
+def healing_policies(cluster: Any) -> dict[str, healing.Policy]:
+    """Return how workers are healed, by UUID of their group.
+
+    Empty when they are not, or not at this moment.
+    """
+    conf.register(CONF)
+    if not records.may_heal(cluster):
+        return {}
+    options, found = CONF.k8s_driver, {}
+    wanted = rows.Rows(cluster).inputs()
+    for group, one in inputs.labels_of_groups(wanted, session.site()):
+        is_worker = group.role is spec.Role.WORKER
+        if one.auto_healing_enabled and is_worker:
+            found[group.uuid] = healing.Policy(
+                delay=float(one.auto_healing_delay),
+                share=one.auto_healing_share / 100,
+                attempts=options.healing_attempts,
+                backoff=float(options.healing_backoff),
+            )
+    return found
+
+
+def heal(
+    cluster: Any,
+    policies: Mapping[str, healing.Policy],
+    *,
+    seen: Mapping[str, float],
+    ready: Collection[str],
+) -> healing.Verdict:
+    """Begin to replace nodes that have been broken for too long.
+
+    What is begun stands in the stacks before Magnum's row tells of it.
+
+    :param cluster: a row of the caller's own; it is read again.
+    :param seen: since when nodes were seen missing, by name.
+    :param ready: names of nodes that the API calls ready.
+    :raises CloudError: a service did not answer as it should.
+    """
+    record = rows.Rows(cluster)
+    try:
+        with session.locked(cluster, wait=0.0):
+            cluster.refresh()
+            if not records.may_heal(cluster):
+                return healing.Verdict()
+            choose = functools.partial(
+                healing.choose,
+                policies=policies,
+                seen=seen,
+                ready=ready,
+                after_failure=cluster.status.endswith("_FAILED"),
+            )
+            with session.surroundings(record) as around:
+                verdict = converge.heal(around, choose)
+            if verdict.changes or verdict.unfinished:
+                told = "; ".join(verdict.reasons) or "going on with healing"
+                records.mark_healing(cluster, sentences.capitalised(told))
+            return verdict
+    except (exceptions.LockBusy, magnum_exception.ClusterNotFound):
+        return healing.Verdict()

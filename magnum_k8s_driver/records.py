@@ -85,6 +85,22 @@ def mark_updating(cluster: Any, *node_groups: Any) -> None:
         cluster.save()
 
 
+def may_heal(cluster: Any) -> bool:
+    """Tell whether nothing is under way with a cluster that was made."""
+    status = cluster.status or ""
+    if status == _Status.UPDATE_FAILED:
+        return True
+    return status.endswith("_COMPLETE") and status != _Status.DELETE_COMPLETE
+
+
+def mark_healing(cluster: Any, sentence: str) -> None:
+    """Let the status job bring to its end what healing has begun."""
+    cluster.refresh()
+    if may_heal(cluster):
+        mark_updating(cluster)
+        complain(cluster, sentence)
+
+
 def mark_upgrading(
     cluster: Any, node_groups: Iterable[Any], groups: Collection[str]
 ) -> None:

@@ -24,6 +24,13 @@ class Rows:
         self.cluster = cluster
         self._context = magnum_context.make_admin_context(all_tenants=True)
 
+    def fresh(self) -> Any:
+        """Return another object of the cluster's row, as it is now.
+
+        :raises magnum.common.exception.ClusterNotFound: the row is gone.
+        """
+        return objects.Cluster.get_by_uuid(self._context, self.cluster.uuid)
+
     def groups(self) -> list[Any]:
         """Return the node group rows."""
         return list(objects.NodeGroup.list(self._context, self.cluster.uuid))
@@ -33,8 +40,7 @@ class Rows:
 
         :raises magnum.common.exception.ClusterNotFound: the row is gone.
         """
-        fresh = objects.Cluster.get_by_uuid(self._context, self.cluster.uuid)
-        return records.read(fresh, self.groups())
+        return records.read(self.fresh(), self.groups())
 
     def inputs(self) -> fields.ClusterInputs:
         """Return what the user asked for."""

@@ -6,23 +6,20 @@ Magnum's records with an all-tenants admin context (the caller's may hide the
 template or belong to another project) and writes the report back.
 """
 
+from collections.abc import Iterator
 import contextlib
 import dataclasses
 import functools
 import os
-import pathlib
 import socket
-import tempfile
 import time
 from typing import Any
 
 from magnum.common import context as magnum_context
 from magnum.common import exception as magnum_exception
 from magnum.common import utils as magnum_utils
-from magnum.conductor.handlers.common import cert_manager
 import magnum.conf
 from oslo_log import log as logging
-from oslo_utils import encodeutils
 
 from magnum_k8s_driver import conf
 from magnum_k8s_driver import exceptions
@@ -31,7 +28,6 @@ from magnum_k8s_driver import records
 from magnum_k8s_driver import rows
 from magnum_k8s_driver.converge import act
 from magnum_k8s_driver.converge import converge
-from magnum_k8s_driver.converge import health
 from magnum_k8s_driver.converge import plan
 from magnum_k8s_driver.converge import preflight
 from magnum_k8s_driver.converge import readiness
@@ -45,7 +41,6 @@ from magnum_k8s_driver.model import state as state_module
 from magnum_k8s_driver.model import upgrade_request
 from magnum_k8s_driver.ports import cloud as cloud_module
 from magnum_k8s_driver.ports import facts as facts_port
-from magnum_k8s_driver.ports import kubernetes
 from magnum_k8s_driver.ports import lock as lock_port
 from magnum_k8s_driver.ports import tooz_lock
 from magnum_k8s_driver.render import releases
@@ -221,19 +216,26 @@ def proceed(context: Any, cluster: Any) -> None:
     _converge(rows.Rows(cluster), None, wait=0.0)
 
 
-def health_of(context: Any, cluster: Any) -> health.Health:
-    """Return the health of a cluster, by its API or else by its boards."""
+@contextlib.contextmanager
+def surroundings(record: rows.Rows) -> Iterator[converge.Surroundings]:
+    """Open what is needed to look at a cluster, and to change it.
+
+    :raises CloudError: Keystone refuses or does not answer.
+    """
     conf.register(CONF)
-    unreachable = "The cluster has no API address yet."
-    if cluster.api_address and cluster.magnum_cert_ref:
-        try:
-            return health.from_api(_ask_api(context, cluster))
-        except kubernetes.ClusterUnreachable as exc:
-            unreachable = str(exc)
-    record = rows.Rows(cluster)
     with _open(record) as cloud:
-        around = _surroundings(record, cloud, None)
-        return health.from_boards(converge.look(around), unreachable)
+        yield _surroundings(record, cloud, None)
+
+
+def locked(
+    cluster: Any, *, wait: float
+) -> contextlib.AbstractContextManager[None]:
+    """Return the lock of a cluster.
+
+    :param wait: seconds.
+    """
+    conf.register(CONF)
+    return _lock().hold(_lock_of(cluster), wait_seconds=wait)
 
 
 def _converge(
@@ -302,7 +304,7 @@ def _read_spec(
 ) -> spec_module.ClusterSpec:
     if known_key is None:
         # Nothing has been made yet; everything wrong is told together.
-        return preflight.create(record.inputs(), facts, _site())
+        return preflight.create(record.inputs(), facts, site())
     spec, _known = _specify(record.inputs(), facts, known_key)
     return spec
 
@@ -313,13 +315,14 @@ def _specify(
     known_key: str,
 ) -> tuple[spec_module.ClusterSpec, facts_module.CloudFacts]:
     """Return what a cluster that exists shall be, and what it refers to."""
-    site = _site()
-    found = facts.read(inputs_module.references(wanted, site))
+    here = site()
+    found = facts.read(inputs_module.references(wanted, here))
     found = dataclasses.replace(found, known_public_key=known_key)
-    return inputs_module.to_spec(wanted, found, site), found
+    return inputs_module.to_spec(wanted, found, here), found
 
 
-def _site() -> fields.Site:
+def site() -> fields.Site:
+    """Return what the operator has set for all clusters."""
     return fields.Site(
         label_defaults=conf.label_defaults(CONF),
         kubernetes_versions={
@@ -365,30 +368,3 @@ def _open(
 ) -> contextlib.AbstractContextManager[cloud_module.Cloud]:
     context = magnum_context.make_admin_context(all_tenants=True)
     return cloud_module.open_cloud(record.cluster, context, _settings())
-
-
-def _ask_api(context: Any, cluster: Any) -> kubernetes.Health:
-    """Ask with Magnum's client certificate.
-
-    Magnum's own cache of these files is never refreshed and is left behind
-    when a cluster goes, so they live for this call only.
-    """
-    authority = cert_manager.get_cluster_ca_certificate(cluster, context)
-    client = cert_manager.get_cluster_magnum_cert(cluster, context)
-    with tempfile.TemporaryDirectory(prefix="magnum-k8s-") as directory:
-        paths = {}
-        for name, content in (
-            ("ca.crt", authority.get_certificate()),
-            ("client.crt", client.get_certificate()),
-            ("client.key", client.get_decrypted_private_key()),
-        ):
-            paths[name] = pathlib.Path(directory, name)
-            paths[name].touch(mode=0o600)
-            paths[name].write_text(encodeutils.safe_decode(content))
-        return kubernetes.ApiServer(
-            cluster.api_address,
-            ca_file=str(paths["ca.crt"]),
-            certificate_file=str(paths["client.crt"]),
-            key_file=str(paths["client.key"]),
-            timeout=CONF.k8s_driver.api_timeout,
-        ).health()

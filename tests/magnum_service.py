@@ -191,6 +191,12 @@ class SimulatedCloud(fixtures.Fixture):
                     f"magnum_k8s_driver.session.{name}", value
                 )
             )
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                "magnum_k8s_driver.monitor.time",
+                types.SimpleNamespace(time=self.cloud.clock),
+            )
+        )
 
         # The times at which rows are saved.
         self.useFixture(

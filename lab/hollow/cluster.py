@@ -12,6 +12,7 @@ from typing import Any
 from lab.hollow import behaviour as behaviour_module
 from lab.hollow import document as document_module
 from lab.hollow import scheduler as scheduler_module
+from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import join_token
 from magnum_k8s_driver.model import orders
 from magnum_k8s_driver.render import ca_hash
@@ -34,6 +35,9 @@ class NodeObject:
     created: float
     ready: bool = False
     reason: str = NOT_READY
+    since: float = 0.0
+    """When it became ready or stopped to be."""
+
     unschedulable: bool = False
     report: Mapping[str, Any] | None = None
     labels: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -248,6 +252,8 @@ class Cluster:
         node = self.nodes.get(name)
         if node is None or node.server_id != server_id:
             return
+        if changes.get("ready", node.ready) != node.ready:
+            node.since = self._scheduler.wall()
         for key, value in changes.items():
             setattr(node, key, value)
         self.changed_digest()
@@ -279,6 +285,7 @@ class Cluster:
                 "ready": one.ready,
                 "version": one.version,
                 "reason": one.reason,
+                "since": "" if one.ready else board.write_moment(one.since),
                 "report": one.report,
             }
             for one in self.nodes.values()

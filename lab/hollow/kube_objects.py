@@ -218,6 +218,7 @@ def _status(one: cluster_module.NodeObject) -> dict[str, Any]:
                 "status": status,
                 "reason": one.reason or "KubeletReady",
                 "message": "",
+                "lastTransitionTime": _time(one.since or one.created),
             }
         ],
         "addresses": addresses,

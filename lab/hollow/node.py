@@ -193,6 +193,9 @@ class Node(abc.ABC):
         """Register the Node object, or renew it after a restart."""
         known = self.cluster.nodes.get(self.name)
         same = known is not None and known.server_id == self.server.id
+        since = self.tools.scheduler.wall()
+        if known and same and known.ready == ready:
+            since = known.since
         self._created = self._created or self.tools.scheduler.wall()
         self.cluster.put(
             cluster_module.NodeObject(
@@ -204,6 +207,7 @@ class Node(abc.ABC):
                 version=self.version,
                 created=self._created,
                 ready=ready,
+                since=since,
                 reason="" if ready else cluster_module.NOT_READY,
                 unschedulable=self.drained,
                 report=known.report if known and same else None,

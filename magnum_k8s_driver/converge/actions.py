@@ -50,6 +50,8 @@ class ChangeMembers:
     drain: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
     add: int = 0
+    healing: state.Healing | None = None
+    """Set when nobody asked for the change."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,6 +16,7 @@ from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.converge import act
 from magnum_k8s_driver.converge import actions
 from magnum_k8s_driver.converge import control_plane
+from magnum_k8s_driver.converge import healing
 from magnum_k8s_driver.converge import observe
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import plan
@@ -162,6 +163,37 @@ def begin_upgrade(
         generation=observed.cluster.state.stack.generation, target=target
     )
     act.perform(_scene(around, observed), action)
+
+
+def heal(
+    around: Surroundings,
+    choose: Callable[[observed_module.Observed], healing.Verdict],
+) -> healing.Verdict:
+    """Begin to replace broken nodes; the status job does the rest.
+
+    Call it with the cluster's lock held.
+
+    :param choose: returns what is to be changed.
+    :returns: what has been begun, and why no more has.
+    :raises CloudError: the world could not even be observed.
+    """
+    observed = look(around)
+    verdict = choose(observed)
+    scene = _scene(around, observed)
+    begun, waiting = [], [*verdict.waiting]
+    for change in verdict.changes:
+        try:
+            act.perform(scene, change)
+        except exceptions.StaleGeneration as exc:
+            LOG.info("Cluster %s: %s", observed.record.uuid, exc)
+        except exceptions.K8sDriverError as exc:
+            LOG.warning("Cluster %s: %s", observed.record.uuid, exc)
+            waiting.append(str(exc))
+        else:
+            begun.append(change)
+    return dataclasses.replace(
+        verdict, changes=tuple(begun), waiting=tuple(waiting)
+    )
 
 
 def look(around: Surroundings) -> observed_module.Observed:

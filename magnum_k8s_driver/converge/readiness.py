@@ -5,6 +5,7 @@ import dataclasses
 import enum
 
 from magnum_k8s_driver.converge import observed as observed_module
+from magnum_k8s_driver.converge import remedy
 from magnum_k8s_driver.converge import sentences
 from magnum_k8s_driver.converge import standing
 from magnum_k8s_driver.model import board
@@ -110,7 +111,30 @@ def is_group_complete(
     return (
         len(ordered) == group.node_count
         and all(one.state is members.MemberState.ACTIVE for one in ordered)
-        and all(one.stage is Stage.READY for one in nodes(observed, group))
+        and all(one.stage is Stage.READY for one in _awaited(observed, group))
+    )
+
+
+def _awaited(
+    observed: observed_module.Observed, group: record.GroupRecord
+) -> tuple[NodeView, ...]:
+    """Return the nodes of a group that must be ready in the end.
+
+    Healing waits for the nodes it made. Others that are broken wait for
+    their turn, and must not make it fail.
+    """
+    views = nodes(observed, group)
+    is_update = observed.record.intent is record.Intent.UPDATE
+    if not is_update or not remedy.reasons(observed):
+        return views
+    stack = observed.workers.get(group.uuid)
+    if stack is None or not remedy.heals(observed, stack):
+        return ()
+    operation = stack.state.operation
+    return tuple(
+        view
+        for view, member in zip(views, stack.state.members.all, strict=True)
+        if operation is not None and member.operation == operation.id
     )
 
 

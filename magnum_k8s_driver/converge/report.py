@@ -11,6 +11,7 @@ import dataclasses
 from magnum_k8s_driver.converge import control_plane
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import readiness
+from magnum_k8s_driver.converge import remedy
 from magnum_k8s_driver.converge import resize
 from magnum_k8s_driver.converge import sentences
 from magnum_k8s_driver.converge import standing
@@ -100,6 +101,7 @@ def progress(observed: observed_module.Observed) -> str:
         parts.append(f"ignoring unknown nodes {', '.join(unknown)}")
     if not standing.is_done(observed):
         parts.append(_orders_progress(observed))
+    parts += remedy.reasons(observed)
     addons = readiness.waiting_addons(observed)
     if addons:
         parts.append(f"waiting for add-ons {', '.join(addons)}")
@@ -139,7 +141,9 @@ def _made(
     if problems or quorum:
         return record.Outcome.FAILED, _joined(quorum, *problems)
     if readiness.is_complete(observed):
-        return record.Outcome.COMPLETE, _capitalised(progress(observed))
+        return record.Outcome.COMPLETE, sentences.capitalised(
+            progress(observed)
+        )
     creating = observed.record.intent is record.Intent.CREATE
     limit, waited = deadlines.update, _since_update(observed)
     if creating:
@@ -151,7 +155,7 @@ def _made(
             f"Not ready after {minutes} minutes: "
             f"{trouble.sentence or _unfinished(observed)}"
         )
-    sentence = _capitalised(progress(observed))
+    sentence = sentences.capitalised(progress(observed))
     return record.Outcome.IN_PROGRESS, _joined(sentence, trouble.sentence)
 
 
@@ -239,7 +243,7 @@ def _group(
     ]
     reason = " ".join(failing[:_NAMED])
     if outcome is record.Outcome.FAILED and not reason:
-        reason = _capitalised(_group_progress(observed, group))
+        reason = sentences.capitalised(_group_progress(observed, group))
     return record.GroupReport(
         intent=group.intent,
         outcome=outcome,
@@ -392,7 +396,3 @@ def _title(group: record.GroupRecord) -> str:
 
 def _joined(*sentences: str) -> str:
     return " ".join(one for one in sentences if one)
-
-
-def _capitalised(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."

@@ -64,6 +64,11 @@ def short(text: str, length: int = MAX_DETAIL) -> str:
     return f"{words[:length].rsplit(' ', 1)[0].rstrip('.,:; ')} ..."
 
 
+def capitalised(text: str) -> str:
+    """Return words as a sentence."""
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def bounded(reason: str) -> str:
     """Return a reason as it may be shown: one line, not too long."""
     words = causes.masked(one_line(reason))

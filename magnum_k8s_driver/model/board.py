@@ -7,6 +7,7 @@ is shared by the driver (reads) and the lab's hollow nodes (write).
 
 import base64
 import binascii
+import calendar
 from collections.abc import Mapping
 import dataclasses
 import enum
@@ -14,6 +15,7 @@ import hashlib
 import hmac
 import json
 import math
+import re
 from typing import Any
 import zlib
 
@@ -23,6 +25,7 @@ REPORT = "report"
 DIGEST = "digest"
 _COMPRESS_ABOVE = 4096
 _MAX_INFLATED = 4 << 20
+_MOMENT = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z", re.A)
 
 
 class NodeState(enum.StrEnum):
@@ -80,6 +83,9 @@ class NodeDigest:
     ready: bool
     version: str
     reason: str
+    since: float | None = None
+    """When the API server last saw it ready, seconds since the epoch by the
+    control plane's clock; None while it is ready, and when unknown."""
     operation: str = ""
     phase: str = ""
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
@@ -227,19 +233,19 @@ def _report(document: Mapping[str, Any], signed: bool) -> Report | None:
     addons = document.get("addons")
     return Report(
         time=_number(document.get("t")),
-        member=_text(document.get("member")),
-        server_id=_text(document.get("server")),
-        operation=_text(document.get("op")),
+        member=printable(document.get("member")),
+        server_id=printable(document.get("server")),
+        operation=printable(document.get("op")),
         state=state,
-        phase=_text(document.get("phase")),
+        phase=printable(document.get("phase")),
         seconds=_seconds(document.get("seconds")),
-        version=_text(document.get("version")),
+        version=printable(document.get("version")),
         error=_error(document.get("error")),
         addons={
-            _text(name): AddonState(
-                state=_text(one.get("state")),
+            printable(name): AddonState(
+                state=printable(one.get("state")),
                 required=bool(one.get("required")),
-                message=_text(one.get("message")),
+                message=printable(one.get("message")),
             )
             for name, one in (
                 addons.items() if isinstance(addons, Mapping) else ()
@@ -258,7 +264,7 @@ def _digest(document: Mapping[str, Any]) -> Digest | None:
     return Digest(
         time=_number(document.get("t")),
         nodes={
-            str(name): _node(_text(name), one)
+            str(name): _node(printable(name), one)
             for name, one in nodes.items()
             if isinstance(one, Mapping)
         },
@@ -269,13 +275,15 @@ def _digest(document: Mapping[str, Any]) -> Digest | None:
 def _node(name: str, one: Mapping[str, Any]) -> NodeDigest:
     report = one.get("report")
     own: Mapping[str, Any] = report if isinstance(report, Mapping) else {}
+    ready = one.get("ready") is True
     return NodeDigest(
         name=name,
-        ready=one.get("ready") is True,
-        version=_text(one.get("version")),
-        reason=_text(one.get("reason")),
-        operation=_text(own.get("op")),
-        phase=_text(own.get("phase")),
+        ready=ready,
+        version=printable(one.get("version")),
+        reason=printable(one.get("reason")),
+        since=None if ready else read_moment(one.get("since")),
+        operation=printable(own.get("op")),
+        phase=printable(own.get("phase")),
         seconds=_seconds(own.get("seconds")),
         error=_error(own.get("error")),
     )
@@ -285,16 +293,46 @@ def _error(value: Any) -> NodeError | None:
     if not isinstance(value, Mapping) or not value.get("message"):
         return None
     return NodeError(
-        phase=_text(value.get("phase")),
-        message=_text(value.get("message")),
-        hint=_text(value.get("hint")),
+        phase=printable(value.get("phase")),
+        message=printable(value.get("message")),
+        hint=printable(value.get("hint")),
     )
+
+
+def read_moment(value: Any) -> float | None:
+    """Return seconds since the epoch of a time as Kubernetes writes it.
+
+    None for what is no such time.
+    """
+    found = _MOMENT.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return None
+    try:
+        return float(calendar.timegm(tuple(map(int, found.groups()))))
+    except ValueError:
+        return None
+
+
+def write_moment(seconds: float) -> str:
+    """Return a time as Kubernetes writes it, such as 2026-11-22T18:30:00Z."""
+    days, rest = divmod(int(seconds), 86_400)
+    # Years that begin in March have their leap day at the end: days since
+    # 0000-03-01, in eras of 400 years.
+    era, day = divmod(days + 719_468, 146_097)
+    year = (day - day // 1460 + day // 36_524 - day // 146_096) // 365
+    day -= 365 * year + year // 4 - year // 100
+    month = (5 * day + 2) // 153
+    day += 1 - (153 * month + 2) // 5
+    year += 400 * era + month // 10
+    month += -9 if month > 9 else 3
+    clock = f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
+    return f"{year:04}-{month:02}-{day:02}T{clock}Z"
 
 
 def _seconds(value: Any) -> dict[str, float]:
     if not isinstance(value, Mapping):
         return {}
-    return {_text(name): _number(one) for name, one in value.items()}
+    return {printable(name): _number(one) for name, one in value.items()}
 
 
 def _number(value: Any) -> float:
@@ -307,7 +345,7 @@ def _number(value: Any) -> float:
     return number if math.isfinite(number) else 0.0
 
 
-def _text(value: Any, limit: int = 500) -> str:
+def printable(value: Any, limit: int = 500) -> str:
     """Return printable text of bounded length; users will see it."""
     text = value if isinstance(value, str) else ""
     return "".join(c if c.isprintable() else " " for c in text)[:limit]

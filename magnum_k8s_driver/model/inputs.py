@@ -46,12 +46,7 @@ _OFFERED = (
 def references(inputs: ClusterInputs, site: Site | None = None) -> References:
     """Return what has to be looked up before :func:`to_spec`."""
     site = site or Site()
-    per_group = [
-        labels_module.parse(
-            group_spec.effective_labels(inputs, group), site.label_defaults
-        ).labels
-        for group in inputs.node_groups
-    ]
+    per_group = [one for _group, one in labels_of_groups(inputs, site)]
     return References(
         images=frozenset(one.image for one in inputs.node_groups if one.image),
         flavors=frozenset(
@@ -71,6 +66,22 @@ def references(inputs: ClusterInputs, site: Site | None = None) -> References:
         ),
         load_balancer=inputs.master_lb_enabled,
     )
+
+
+def labels_of_groups(
+    inputs: ClusterInputs, site: Site
+) -> list[tuple[NodeGroupInputs, labels_module.Labels]]:
+    """Return every node group with the labels that count for it."""
+    return [
+        (
+            group,
+            labels_module.parse(
+                group_spec.effective_labels(inputs, group),
+                site.label_defaults,
+            ).labels,
+        )
+        for group in inputs.node_groups
+    ]
 
 
 def warnings(inputs: ClusterInputs, site: Site | None = None) -> list[str]:

@@ -22,7 +22,6 @@ ALIASES = {"api_master_lb_allowed_cidrs": "master_lb_allowed_cidrs"}
 
 NOT_YET_HONOURED = frozenset(
     (
-        "auto_healing_enabled",
         "auto_scaling_enabled",
         "ingress_controller",
         "keystone_auth_enabled",
@@ -263,7 +262,13 @@ class Labels:
     )
     npd_enabled: bool = _switch("npd_enabled", False, "Node problem detector.")
     auto_healing_enabled: bool = _switch(
-        "auto_healing_enabled", False, "Replace broken nodes unasked."
+        "auto_healing_enabled", False, "Replace broken workers unasked."
+    )
+    auto_healing_delay: int = _opt(
+        "auto_healing_delay", t.Integer(30), "600", "Least seconds not ready."
+    )
+    auto_healing_share: int = _opt(
+        "auto_healing_share", t.Integer(1, 100), "25", "Most of a group, in %."
     )
     auto_scaling_enabled: bool = _switch(
         "auto_scaling_enabled", False, "Cluster autoscaler."

@@ -81,7 +81,7 @@ class Operation:
     id: str
     """Verb and generation, such as ``create-1``; members echo it."""
     kind: str
-    """``create``, ``resize``, ``upgrade``, ..."""
+    """``create``, ``resize``, ``upgrade``, ``heal``, ..."""
     started: float
     """Seconds since the epoch."""
     target: UpgradeTarget | None = None
@@ -99,6 +99,28 @@ class Operation:
         return cls(**data, target=UpgradeTarget(**target) if target else None)
 
 
+HEAL = "heal"
+"""Kind of operation that replaces broken nodes unasked."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Healing:
+    """The last time a group was healed."""
+
+    attempt: int
+    """1, or more when the attempts before did not help."""
+    started: float
+    """Seconds since the epoch."""
+    reason: str
+    """Who was replaced and why; no full stop."""
+
+    @classmethod
+    def from_parameter(cls, value: str) -> "Healing | None":
+        """Read the stack parameter; stacks of older releases have none."""
+        data = json.loads(value or "{}")
+        return cls(**data) if data else None
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class StackState:
     """The part both kinds of stacks have."""
@@ -107,16 +129,19 @@ class StackState:
     """Counts the driver's changes; a plan made from an older one is void."""
     operation: Operation | None
     members: members_module.Members
+    healing: Healing | None = None
 
     def parameters(self) -> dict[str, Any]:
         """Return the stack parameters that hold the state."""
         operation = (
             dataclasses.asdict(self.operation) if self.operation else {}
         )
+        healing = dataclasses.asdict(self.healing) if self.healing else {}
         return {
             "generation": self.generation,
             "operation": operation,
             "members": self.members.to_parameter(),
+            "healing": healing,
         }
 
     def advanced(self, **changes: Any) -> "StackState":
@@ -160,6 +185,7 @@ def read_stack_state(parameters: Mapping[str, str]) -> StackState:
             members=members_module.Members.from_parameter(
                 parameters["members"]
             ),
+            healing=Healing.from_parameter(parameters.get("healing", "")),
         )
     except (KeyError, TypeError, ValueError) as exc:
         raise ValueError(f"not a stack of this driver: {exc}") from exc

@@ -109,6 +109,28 @@ class MagnumCertificates:
         with _as_cloud_error():
             cert_manager.delete_client_files(self._cluster, self._context)
 
+    def client_files(self) -> dict[str, str]:
+        """Return what Magnum's own client shows and checks, PEM by name.
+
+        :raises CloudError: something is missing or cannot be read.
+        """
+        with _as_cloud_error():
+            authority = cert_manager.get_cluster_ca_certificate(
+                self._cluster, self._context
+            )
+            client = cert_manager.get_cluster_magnum_cert(
+                self._cluster, self._context
+            )
+            return {
+                "ca.crt": encodeutils.safe_decode(authority.get_certificate()),
+                "client.crt": encodeutils.safe_decode(
+                    client.get_certificate()
+                ),
+                "client.key": encodeutils.safe_decode(
+                    client.get_decrypted_private_key()
+                ),
+            }
+
     def _authority(self, kind: str, field: str) -> certificates.KeyPair:
         if not getattr(self._cluster, field, None):
             raise exceptions.CloudError(

@@ -53,6 +53,8 @@ class FakeNode:
     labels: dict[str, str] = dataclasses.field(default_factory=dict)
     taints: tuple[str, ...] = ()
     sequence: int = 0
+    ready_at: float = 0.0
+    """When it was last ready."""
     told: str = ""
     told_at: float = float("-inf")
 
@@ -376,10 +378,14 @@ class FakeNodes:
             reason = self.behaviour(node).unready
             if node.server.id not in living:
                 reason = "NodeStatusUnknown: Kubelet stopped posting status"
+            if not reason:
+                node.ready_at = self._clock()
+            since = board.write_moment(node.ready_at) if reason else ""
             found[node.server.name] = {
                 "ready": not reason,
                 "version": node.version,
                 "reason": reason,
+                "since": since,
                 "report": {
                     "op": node.metadata.get("magnum_op", ""),
                     "phase": self.phase(node),

@@ -476,3 +476,134 @@ class TestQuota(SessionTest):
         upgrade(1)
         found = self.magnum.reload(cluster)
         self.assertEqual("UPDATE_IN_PROGRESS", found.status)
+
+
+class TestHealing(SessionTest):
+    """From a health poll to a cluster that is complete again."""
+
+    def setUp(self):
+        super().setUp()
+        self.magnum.config.config(
+            group="k8s_driver_labels", auto_healing_enabled=True
+        )
+
+    def poll(self, cluster):
+        """Do what the health job does, with a row of its own."""
+        self.cloud.tick(60, step=5)
+        row = self.magnum.reload(cluster)
+        row.api_address = "https://127.0.0.1:1"
+        job = periodic.ClusterHealthUpdateJob(self.magnum.admin, row)
+        self.assertRaises(
+            loopingcall.LoopingCallDone, job.update_health_status
+        )
+        return self.magnum.reload(cluster)
+
+    def complete(self, **labels):
+        cluster = self.create(workers=2, labels=labels)
+        found = self.run_jobs(cluster)
+        self.assertEqual("CREATE_COMPLETE", found.status, found.status_reason)
+        return cluster
+
+    def test_a_broken_worker_is_replaced(self):
+        cluster = self.complete(auto_healing_delay="120")
+        found = self.poll(cluster)
+        self.assertEqual("HEALTHY", found.health_status)
+        self.assertIn("magnum_certificate.days_left", set(self.reasons(found)))
+        self.cloud.nodes.behave("*worker-1", silent=True)
+        for _minute in range(2):
+            found = self.poll(cluster)
+            self.assertEqual("UNHEALTHY", found.health_status)
+            self.assertEqual("CREATE_COMPLETE", found.status)
+        (name,) = (x for x in self.reasons(found) if x.endswith("worker-1"))
+        self.assertRegex(self.reasons(found)[name], SENTENCES)
+        found = self.poll(cluster)
+        self.assertEqual("UPDATE_IN_PROGRESS", found.status)
+        self.assertRegex(found.status_reason, "^Replacing worker-1 not ready")
+        told = self.reasons(found)["healing"]
+        self.assertRegex(told, "^replacing worker-1 not ready")
+        found = self.run_jobs(cluster)
+        self.assertEqual("UPDATE_COMPLETE", found.status, found.status_reason)
+        self.assertIn("eplacing worker-1", found.status_reason)
+        names = [x.rsplit("-", 1)[1] for x in self.cloud.inventory("server *")]
+        self.assertEqual(["0", "0", "2"], sorted(names))
+        found = self.poll(cluster)
+        self.assertEqual("HEALTHY", found.health_status)
+        self.assertEqual("UPDATE_COMPLETE", found.status)
+
+    def reasons(self, found):
+        return found.health_status_reason or {}
+
+    def test_a_server_that_is_gone_is_remembered_in_the_row(self):
+        cluster = self.complete(auto_healing_delay="120")
+        self.cloud.compute.lose("*worker-1")
+        for _poll in range(20):
+            found = self.poll(cluster)
+            if found.status != "CREATE_COMPLETE":
+                break
+        self.assertEqual("UPDATE_IN_PROGRESS", found.status)
+        self.assertIn("its server is gone", found.status_reason)
+        self.assertEqual("UPDATE_COMPLETE", self.run_jobs(cluster).status)
+        self.assertEqual(3, len(self.cloud.inventory("server *")))
+
+    def test_the_label_turns_it_off(self):
+        cluster = self.complete(
+            auto_healing_enabled="false", auto_healing_delay="60"
+        )
+        self.cloud.nodes.behave("*worker-1", silent=True)
+        for _poll in range(5):
+            found = self.poll(cluster)
+        self.assertEqual("UNHEALTHY", found.health_status)
+        self.assertEqual("CREATE_COMPLETE", found.status)
+
+    def test_a_delete_wins(self):
+        cluster = self.complete(auto_healing_delay="60")
+        self.cloud.nodes.behave("*worker-1", silent=True)
+        for _poll in range(2):
+            self.poll(cluster)
+        row = self.magnum.reload(cluster)
+        stale = monitor.BoardMonitor(self.magnum.admin, row)
+        self.handler.cluster_delete(self.magnum.context, cluster.uuid)
+        stale.poll_health_status()
+        found = self.magnum.reload(cluster)
+        self.assertEqual("DELETE_IN_PROGRESS", found.status)
+        self.assertIsNone(self.run_jobs(cluster))
+        self.assertEqual([], self.cloud.inventory("server *"))
+
+    def test_two_conductors_heal_once(self):
+        cluster = self.complete(auto_healing_delay="60")
+        self.cloud.nodes.behave("*worker-1", silent=True)
+        found = self.poll(cluster)
+        self.assertEqual("CREATE_COMPLETE", found.status)
+        self.cloud.tick(120, step=5)
+        pollers = [
+            monitor.BoardMonitor(
+                self.magnum.admin, self.magnum.reload(cluster)
+            )
+            for _conductor in range(2)
+        ]
+        for one in pollers:
+            one.poll_health_status()
+        told = ["healing" in x.data["health_status_reason"] for x in pollers]
+        self.assertEqual([True, False], told)
+        self.assertEqual("UPDATE_COMPLETE", self.run_jobs(cluster).status)
+        names = [x.rsplit("-", 1)[1] for x in self.cloud.inventory("server *")]
+        self.assertEqual(["0", "0", "2"], sorted(names))
+
+    def test_lock_taken(self):
+        cluster = self.complete(auto_healing_delay="60")
+        self.cloud.nodes.behave("*worker-1", silent=True)
+        self.cloud.lock.held.add(f"magnum-k8s-{samples.CLUSTER_UUID}")
+        for _poll in range(4):
+            found = self.poll(cluster)
+        self.assertEqual("CREATE_COMPLETE", found.status)
+        self.cloud.lock.held.clear()
+        self.assertEqual("UPDATE_IN_PROGRESS", self.poll(cluster).status)
+
+    def test_heat_away(self):
+        """Health is still told, and says why nobody knows."""
+        cluster = self.complete()
+        for _call in range(5):
+            self.cloud.fail_next("heat", "show")
+        found = self.poll(cluster)
+        self.assertEqual("UNKNOWN", found.health_status)
+        self.assertRegex(self.reasons(found)["boards"], "^The heat service")

@@ -5,6 +5,7 @@ import dataclasses
 
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.converge import actions
+from magnum_k8s_driver.converge import remedy
 from magnum_k8s_driver.converge.act import orders
 from magnum_k8s_driver.converge.act import scene as scene_module
 from magnum_k8s_driver.converge.act import stacks
@@ -25,9 +26,12 @@ def change_members(
     stack = scene.observed.workers[action.group_uuid]
     operation = stack.state.operation
     if operation is None or action.drain or action.add:
+        kind = "resize"
+        if action.healing or remedy.heals(scene.observed, stack):
+            kind = state_module.HEAL
         operation = state_module.Operation(
-            id=f"resize-{stack.state.generation + 1}",
-            kind="resize",
+            id=f"{kind}-{stack.state.generation + 1}",
+            kind=kind,
             started=scene.observed.now,
         )
     kept = stack.state.members.without(*action.remove)
@@ -41,7 +45,11 @@ def change_members(
     update = worker_stack.update(
         spec,
         group,
-        stack.state.advanced(members=kept, operation=operation),
+        stack.state.advanced(
+            members=kept,
+            operation=operation,
+            healing=action.healing or stack.state.healing,
+        ),
         timeout_minutes=timeout,
     )
     stacks.update(scene.cloud.heat, stack.stack.id, update, action.generation)

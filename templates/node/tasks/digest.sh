@@ -42,15 +42,18 @@ digest::nodes() {
     json::object "${pairs[@]}"
 }
 
-# digest::node STATUS REASON VERSION REPORT, each quoted: a kubelet writes
-# its own status and must not write other Nodes' lines with it.
+# digest::node STATUS REASON SINCE VERSION REPORT, each quoted: a kubelet
+# writes its own status and must not write other Nodes' lines with it.
 digest::node() {
-    local ready=false
-    [[ "${1:-}" != '"True"' ]] || ready=true
+    local ready=false since
+    since="$(digest::bare "${3:-}")"
+    [[ "$since" =~ ^[0-9TZ:-]{20}$ ]] || since=""
+    [[ "${1:-}" != '"True"' ]] || { ready=true && since=""; }
     json::object ready "$ready" \
         reason "$(json::string "$(digest::bare "${2:-}")")" \
-        version "$(json::string "$(digest::bare "${3:-}")")" \
-        report "$(digest::report "${4:-}")"
+        since "\"$since\"" \
+        version "$(json::string "$(digest::bare "${4:-}")")" \
+        report "$(digest::report "${5:-}")"
 }
 
 digest::bare() {

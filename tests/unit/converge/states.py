@@ -38,8 +38,8 @@ def _errors():
     return st.builds(
         board.NodeError,
         phase=st.sampled_from(("", "join", "runtime")),
-        message=WORDS.map(board._text).map(lambda text: text or "unknown"),
-        hint=WORDS.map(board._text),
+        message=WORDS.map(board.printable).map(lambda text: text or "unknown"),
+        hint=WORDS.map(board.printable),
     )
 
 
@@ -136,7 +136,7 @@ def _boards(draw, names, nodes):
                 board.AddonState,
                 state=st.sampled_from(("done", "failed", "waiting")),
                 required=st.booleans(),
-                message=WORDS.map(board._text),
+                message=WORDS.map(board.printable),
             ),
             max_size=2,
         ),
@@ -147,7 +147,7 @@ def _boards(draw, names, nodes):
         name=st.just("node"),
         ready=st.booleans(),
         version=st.sampled_from(("", VERSION, "v" * 400)),
-        reason=WORDS.map(board._text),
+        reason=WORDS.map(board.printable),
         phase=st.sampled_from(("", "joined", "drained")),
         error=st.none() | _errors(),
     )

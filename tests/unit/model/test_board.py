@@ -3,6 +3,7 @@
 
 import base64
 import dataclasses
+import datetime
 import json
 import zlib
 
@@ -301,3 +302,16 @@ class TestHostile(testtools.TestCase):
         found = board.read_distress(entries)
         self.assertEqual(["a", "b"], [one.server_name for one in found])
         self.assertEqual("try", found[1].error.hint)
+
+
+class MomentTest(testtools.TestCase):
+    @hypothesis.given(st.integers(0, 253_402_300_799))
+    def test_as_datetime_has_it(self, seconds):
+        moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+        text = moment.strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
+        self.assertEqual(text, board.write_moment(seconds))
+        self.assertEqual(seconds, board.read_moment(text))
+
+    def test_what_is_none(self):
+        for text in (None, 3, "", "2026-13-01T00:00:00Z", "2026-11-22"):
+            self.assertIsNone(board.read_moment(text), text)

@@ -22,6 +22,7 @@ from tests.unit.node import test_lib
 PREFIX = "prod-7d1b1b8e6a0c"
 KEY = node_samples.secrets().board_key
 TOKEN_USER = "system:bootstrap:abcdef"
+SINCE = "2026-11-22T18:30:00Z"
 SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
 REPORT = {
     "op": "create-1",
@@ -39,8 +40,10 @@ def quoted(value):
     return json.dumps(value, ensure_ascii=False)
 
 
-def node_line(name, report="", ready="True", reason="KubeletReady"):
-    fields = (quoted(ready), quoted(reason), quoted("v1.36.4"))
+def node_line(
+    name, report="", ready="True", reason="KubeletReady", since=SINCE
+):
+    fields = map(quoted, (ready, reason, since, "v1.36.4"))
     text = quoted(report) if report else ""
     return "\t".join((name, *fields, text))
 
@@ -98,6 +101,15 @@ class DigestTest(base.NodeTestCase):
         self.assertEqual(REPORT["seconds"], worker.seconds)
         broken = digest.nodes[f"{PREFIX}-worker-1"]
         self.assertEqual((False, "NoNetwork"), (broken.ready, broken.reason))
+        self.assertEqual("v1.36.4", broken.version)
+        self.assertEqual(SINCE, board.write_moment(broken.since))
+        self.assertIsNone(worker.since)
+
+    def test_a_time_that_is_none_is_left_out(self):
+        for since in ("yesterday", "", '2026-11-22T18:30:00Z","ready":true'):
+            line = node_line(f"{PREFIX}-cp-0", ready="False", since=since)
+            (node,) = self._read(self._digest([line])).nodes.values()
+            self.assertEqual((False, None), (node.ready, node.since), since)
 
     def test_what_a_worker_writes_cannot_break_the_digest(self):
         awkward = (

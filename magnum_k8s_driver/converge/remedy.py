@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether what goes on is healing, which nobody asked for. Pure."""
+
+from magnum_k8s_driver.converge import observed as observed_module
+from magnum_k8s_driver.model import record
+from magnum_k8s_driver.model import state
+
+
+def heals(
+    observed: observed_module.Observed, stack: observed_module.WorkerStack
+) -> bool:
+    """Tell whether healing was the last that happened to a group.
+
+    Nobody has begun anything with the cluster since.
+    """
+    operation = stack.state.operation
+    if operation is None or operation.kind != state.HEAL:
+        return False
+    if observed.removal is not None:
+        return False
+    states = [one.state for one in observed.workers.values()]
+    if observed.cluster is not None:
+        states.append(observed.cluster.state.stack)
+    begun = [
+        one.operation.started
+        for one in states
+        if one.operation and one.operation.kind != state.HEAL
+    ]
+    asked = (
+        one.intent is not record.Intent.NOTHING
+        for one in observed.record.groups
+    )
+    return not any(asked) and operation.started > max(begun, default=0.0)
+
+
+def reasons(observed: observed_module.Observed) -> tuple[str, ...]:
+    """Return who is replaced because of what, where healing goes on."""
+    return tuple(
+        one.state.healing.reason
+        for one in observed.workers.values()
+        if one.state.healing is not None and heals(observed, one)
+    )
