@@ -108,6 +108,16 @@ class TestResize(ControlPlaneTest):
         self.resize(sim, 3)
         self.assert_members(sim, "cp-0", "cp-2", "cp-3")
 
+    def test_growth_that_failed_is_resumed(self):
+        sim = running(control_planes=1)
+        sim.cloud.compute.fail_boot("*-cp-1", "No valid host was found")
+        self.resize(sim, 3)
+        written = sim.run()
+        self.assertEqual(FAILED, written.outcome)
+        self.assertIn("No valid host was found", written.reason)
+        self.resize(sim, 3)
+        self.assert_members(sim, "cp-0", "cp-2", "cp-3")
+
     def test_server_leaves_after_its_etcd_member(self):
         sim = running()
         self.resize(sim, 1)
