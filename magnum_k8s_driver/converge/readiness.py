@@ -338,10 +338,14 @@ def _running(
     distress = _distress(observed, name)
     if known is not None:
         ready = known.ready
+        phase = known.phase or ("" if ready else "joined")
+        if report is not None and report.state is board.NodeState.DRAINED:
+            # The control plane says so on its board, workers on their Node.
+            phase = report.state.value
         return NodeView(
             name=name,
             stage=Stage.READY if ready else Stage.BOOTING,
-            phase=known.phase or ("" if ready else "joined"),
+            phase=phase,
             operation=known.operation,
             version=known.version,
             reason="" if ready else known.reason,

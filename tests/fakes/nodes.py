@@ -386,7 +386,9 @@ class FakeNodes:
                 "version": node.version,
                 "reason": reason,
                 "since": since,
-                "report": {
+                "report": None
+                if node.control_plane
+                else {
                     "op": node.metadata.get("magnum_op", ""),
                     "phase": self.phase(node),
                     "version": node.version,

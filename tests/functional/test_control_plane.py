@@ -47,11 +47,16 @@ class ControlPlaneTest(changes.ChangedClusterTest):
 
     def test_labels_and_taints_reach_running_nodes(self):
         path = f"/clusters/{self.uuid}/nodegroups/default-worker"
-        labels = {"tier": "gold"}
-        taints = [{"key": "gpu", "value": "yes", "effect": "NoSchedule"}]
+        # Magnum takes a dictionary as text here, as its client sends it.
+        values = {
+            "node_labels": {"tier": "gold"},
+            "node_taints": [
+                {"key": "gpu", "value": "yes", "effect": "NoSchedule"}
+            ],
+        }
         patch = [
-            {"op": "replace", "path": "/node_labels", "value": labels},
-            {"op": "replace", "path": "/node_taints", "value": taints},
+            {"op": "replace", "path": f"/{name}", "value": str(value)}
+            for name, value in values.items()
         ]
         response = self.magnum.call("PATCH", path, patch)
         self.assertEqual(202, response.status_code, response.text)
