@@ -131,7 +131,7 @@ class Cluster:
             else sorted(self.expected),
             "orders": self.orders_done
             and dataclasses.asdict(self.orders_done),
-            "nodes": {
+            "settings": {
                 name: {"labels": dict(one.labels), "taints": [*one.taints]}
                 for name, one in self.nodes.items()
             },

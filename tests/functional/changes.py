@@ -6,7 +6,8 @@ import json
 from tests.functional import base
 
 DONE = "UPDATE_COMPLETE"
-SECONDS = 240
+SECONDS = 480
+"""Control-plane members come and go one by one."""
 
 
 class ChangedClusterTest(base.LabTest):

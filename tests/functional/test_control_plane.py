@@ -64,7 +64,7 @@ class ControlPlaneTest(changes.ChangedClusterTest):
         self.resize(2, group="default-worker")
         workers = [
             one
-            for name, one in self.hollow()["nodes"].items()
+            for name, one in self.hollow()["settings"].items()
             if "-worker-" in name
         ]
         self.assertEqual(2, len(workers))
