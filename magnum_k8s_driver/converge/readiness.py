@@ -338,14 +338,10 @@ def _running(
     distress = _distress(observed, name)
     if known is not None:
         ready = known.ready
-        phase = known.phase or ("" if ready else "joined")
-        if report is not None and report.state is board.NodeState.DRAINED:
-            # The control plane says so on its board, workers on their Node.
-            phase = report.state.value
         return NodeView(
             name=name,
             stage=Stage.READY if ready else Stage.BOOTING,
-            phase=phase,
+            phase=_joined_phase(known, report),
             operation=known.operation,
             version=known.version,
             reason="" if ready else known.reason,
@@ -374,6 +370,13 @@ def _silence(
     return board.NodeError(
         phase=found.phase, message=found.message, hint=found.cure
     )
+
+
+def _joined_phase(known: board.NodeDigest, report: board.Report | None) -> str:
+    if report is not None and report.state is board.NodeState.DRAINED:
+        # The control plane says so on its board, workers on their Node.
+        return report.state.value
+    return known.phase or ("" if known.ready else "joined")
 
 
 def _distress(
