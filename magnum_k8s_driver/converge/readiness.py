@@ -310,8 +310,7 @@ def _node(
             report = None
     view = _running(observed, name, report)
     ordered = view.operation in ("", member.operation)
-    if view.stage is Stage.FAILED and not ordered:
-        # It failed at what it was told before; the new order may heal it.
+    if view.stage is Stage.FAILED and not ordered:  # The new may heal it.
         return _running(observed, name, None)
     return view
 
