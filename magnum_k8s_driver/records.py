@@ -101,6 +101,23 @@ def mark_healing(cluster: Any, sentence: str) -> None:
         complain(cluster, sentence)
 
 
+def resume_groups(node_groups: Iterable[Any]) -> None:
+    """Save that what failed with a node group is taken up again.
+
+    Whatever is done to a cluster next brings each of its groups to what its
+    row asks for. A group that was to be deleted must not come back to life,
+    and one that works in the end must not be called failed.
+    """
+    for row in node_groups:
+        verb = (row.status or "").removesuffix("_FAILED")
+        # Of a default group that would delete the whole cluster.
+        of_cluster = row.is_default and verb == "DELETE"
+        if verb != row.status and verb and not of_cluster:
+            row.status = f"{verb}_IN_PROGRESS"
+            row.status_reason = None
+            row.save()
+
+
 def mark_upgrading(
     cluster: Any, node_groups: Iterable[Any], groups: Collection[str]
 ) -> None:

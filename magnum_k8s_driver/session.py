@@ -129,6 +129,7 @@ def begin_update(
     del context
     conf.register(CONF)
     record = rows.Rows(cluster)
+    records.resume_groups(record.groups())
     written = _converge(record, None, wait=_HOOK_WAIT, removal=removal)
     if written is None and removal is not None:
         # Nobody remembers which nodes were named after this call.

@@ -30,9 +30,12 @@ class Change:
     """Member to come, which needs a board."""
     add: str = ""
     """Member to come, whose board is there."""
+    again: bool = False
+    """Heat failed at what it was told and is to be told once more."""
 
     def __bool__(self) -> bool:
-        return bool(self.drain or self.remove or self.prepare or self.add)
+        changes = self.drain or self.remove or self.prepare or self.add
+        return bool(changes or self.again)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,12 +62,20 @@ def change(observed: observed_module.Observed) -> Change:
     nothing = Change()
     if cluster is None or not cluster.state.initialised:
         return nothing
-    asked = resize.asked_of(observed, group) is not None
     phase = cluster.stack.phase
     if phase is heat.StackPhase.IN_PROGRESS:
         return nothing
-    if phase is heat.StackPhase.FAILED and not asked:
+    if phase is not heat.StackPhase.FAILED:
+        return _change(observed, group.node_count)
+    if observed.removal is None or quorum_problem(observed):
+        # Only the user may say "go on", be it with another group.
         return nothing
+    found = _change(observed, group.node_count)
+    return dataclasses.replace(found, again=True)
+
+
+def _change(observed: observed_module.Observed, count: int) -> Change:
+    nothing = Change()
     view = _view(observed)
     gone = tuple(
         name
@@ -77,7 +88,7 @@ def change(observed: observed_module.Observed) -> Change:
         return _without_lost(observed, view)
     if standing.outstanding(observed).remove_etcd or view.draining:
         return nothing
-    return _sized(observed, view, group.node_count)
+    return _sized(observed, view, count)
 
 
 def problem(observed: observed_module.Observed) -> str:

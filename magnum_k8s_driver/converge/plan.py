@@ -8,6 +8,7 @@ its user, is the business of ``report``.
 """
 
 import dataclasses
+import re
 
 from magnum_k8s_driver.converge import actions
 from magnum_k8s_driver.converge import control_plane
@@ -17,10 +18,13 @@ from magnum_k8s_driver.converge import readiness
 from magnum_k8s_driver.converge import resize
 from magnum_k8s_driver.converge import upgrade
 from magnum_k8s_driver.model import record
+from magnum_k8s_driver.model import spec
 from magnum_k8s_driver.model import state
 from magnum_k8s_driver.ports import heat
 
 _ACTIVE = "ACTIVE"
+_OPERATION = re.compile(r"(?P<id>[a-z]+-(?P<number>[0-9]+))(-[a-z0-9]+)?")
+"""End of the name of user data: an operation's id, perhaps a member."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,14 +78,16 @@ def _update(
     observed: observed_module.Observed, limits: Limits
 ) -> tuple[actions.Action, ...]:
     cluster = observed.cluster
-    if cluster is None:
+    if cluster is None or not cluster.state.stack.members.all:
         return ()
     found = _change_control_plane(observed, limits)
     target = observed.upgrade
     rolling = None
-    if target is not None and not found:
+    if target is not None:
+        # Also while it waits: its surge is no surplus to be drained.
         rolling = upgrade.current_group(observed, target)
-        found += _upgrade(observed, rolling, target, limits)
+        if not found:
+            found += _upgrade(observed, rolling, target, limits)
     for group in observed.record.workers:
         if rolling is not None and group == rolling:
             continue
@@ -236,8 +242,43 @@ def _spent_user_data(observed: observed_module.Observed) -> tuple[str, ...]:
             server = observed.servers.get(name)
             if server is None or server.status != _ACTIVE:
                 needed.add(member.user_data)
-    # A config nobody ordered yet belongs to an action of this moment.
-    return tuple(sorted((ordered - needed) & set(observed.user_data)))
+    forgotten = {
+        config_id
+        for config_id, name in observed.user_data.items()
+        if config_id not in ordered and not _is_next(observed, name)
+    }
+    spent = (ordered - needed) & set(observed.user_data)
+    return tuple(sorted(spent | forgotten))
+
+
+def _is_next(observed: observed_module.Observed, name: str) -> bool:
+    """Tell whether user data may belong to an action of this moment.
+
+    They are stored just before the update that names them. When its stack is
+    at their operation or beyond, that update was refused or overtaken.
+    """
+    for group in observed.record.groups:
+        prefix = f"{observed.record.prefix}-{group.name}-"
+        found = _OPERATION.fullmatch(name.removeprefix(prefix))
+        if not name.startswith(prefix) or found is None:
+            continue
+        state = _state_of(observed, group)
+        if state is None or not state.members.next_index:
+            return group.intent is not record.Intent.DELETE
+        current = state.operation.id if state.operation else ""
+        is_next = int(found["number"]) > state.generation
+        return is_next or found["id"] == current
+    return False
+
+
+def _state_of(
+    observed: observed_module.Observed, group: record.GroupRecord
+) -> state.StackState | None:
+    if group.uuid in observed.workers:
+        return observed.workers[group.uuid].state
+    if group.role is spec.Role.WORKER or observed.cluster is None:
+        return None
+    return observed.cluster.state.stack
 
 
 def _delete(

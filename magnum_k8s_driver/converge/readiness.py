@@ -179,6 +179,11 @@ def problems(observed: observed_module.Observed) -> tuple[str, ...]:
                 "gone. Delete the cluster and create it again.",
             )
         return ()
+    if _never_made(observed, cluster):
+        return (
+            "The control plane of the cluster was never made. Delete the "
+            "cluster and create it again.",
+        )
     found += _stack_problems(cluster.stack, cluster.failures)
     for one in observed.workers.values():
         found += _stack_problems(one.stack, one.failures)
@@ -193,6 +198,17 @@ def problems(observed: observed_module.Observed) -> tuple[str, ...]:
         if addon.required and addon.state == "failed":
             found.append(f"Add-on {name} failed: {addon.message.rstrip('.')}.")
     return tuple(dict.fromkeys(found))
+
+
+def _never_made(
+    observed: observed_module.Observed, cluster: observed_module.ClusterStack
+) -> bool:
+    """Tell whether a create failed before there was anything to change."""
+    if observed.record.intent is not record.Intent.UPDATE:
+        return False
+    failed = cluster.stack.phase is heat.StackPhase.FAILED
+    begun = cluster.state.initialised or is_initialised(observed)
+    return not cluster.state.stack.members.all or (failed and not begun)
 
 
 def node_sentence(node: NodeView) -> str:

@@ -26,9 +26,11 @@ class Change:
     drain: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
     add: int = 0
+    again: bool = False
+    """Heat failed at what it was told and is to be told once more."""
 
     def __bool__(self) -> bool:
-        return bool(self.drain or self.remove or self.add)
+        return bool(self.drain or self.remove or self.add or self.again)
 
 
 def change(
@@ -42,8 +44,7 @@ def change(
     """
     stack = observed.workers[group.uuid]
     asked = asked_of(observed, group)
-    if stack.stack.phase is not heat.StackPhase.COMPLETE and asked is None:
-        # Heat works on it, or failed and only the user may say "go on".
+    if _must_wait(observed, stack, asked):
         return Change()
     views = dict(
         zip(
@@ -74,7 +75,20 @@ def change(
         drain=_ordered(stack.state.members, drain),
         remove=_ordered(stack.state.members, remove),
         add=max(-surplus, 0),
+        again=stack.stack.phase is heat.StackPhase.FAILED,
     )
+
+
+def _must_wait(
+    observed: observed_module.Observed,
+    stack: observed_module.WorkerStack,
+    asked: record.Removal | None,
+) -> bool:
+    """Tell whether Heat is at work, or failed and nobody said "go on"."""
+    if stack.stack.phase is heat.StackPhase.FAILED:
+        # Be it with another group: the whole cluster is to be repaired.
+        return observed.removal is None
+    return stack.stack.phase is heat.StackPhase.IN_PROGRESS and asked is None
 
 
 def may_go(

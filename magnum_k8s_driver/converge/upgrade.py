@@ -28,9 +28,12 @@ class Step:
     drain: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
     add: int = 0
+    again: bool = False
+    """Heat failed at what it was told and is to be told once more."""
 
     def __bool__(self) -> bool:
-        return bool(self.order or self.drain or self.remove or self.add)
+        changes = self.order or self.drain or self.remove or self.add
+        return bool(changes or self.again)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +96,19 @@ def step(
     failed = readiness.failed_orders(observed, group)
     if failed and not asked:
         return nothing
+    found = _step(observed, group, target, drain_timeout)
+    again = stack.stack.phase is heat.StackPhase.FAILED
+    return dataclasses.replace(found, again=again)
+
+
+def _step(
+    observed: observed_module.Observed,
+    group: record.GroupRecord,
+    target: state.UpgradeTarget,
+    drain_timeout: float,
+) -> Step:
+    asked = observed.removal is not None
+    failed = readiness.failed_orders(observed, group)
     is_worker = group.role is spec.Role.WORKER
     roll = _roll(observed, group, target, drain_timeout)
     if is_worker and asked and _named(observed, group):

@@ -32,6 +32,23 @@ class MarkDeletingTest(testtools.TestCase):
         )
 
 
+class ResumeGroupsTest(testtools.TestCase):
+    def test_what_failed_is_taken_up_again(self):
+        for status, default, expected in (
+            ("CREATE_FAILED", False, "CREATE_IN_PROGRESS"),
+            ("UPDATE_FAILED", True, "UPDATE_IN_PROGRESS"),
+            ("DELETE_FAILED", False, "DELETE_IN_PROGRESS"),
+            # That would delete the whole cluster.
+            ("DELETE_FAILED", True, "DELETE_FAILED"),
+            ("CREATE_COMPLETE", False, "CREATE_COMPLETE"),
+            (None, False, None),
+        ):
+            row = Row("group", [])
+            row.status, row.is_default = status, default
+            records.resume_groups([row])
+            self.assertEqual(expected, row.status)
+
+
 class LeaveToStatusJobTest(testtools.TestCase):
     def test_hook_never_lets_magnum_save_the_end(self):
         saved = []

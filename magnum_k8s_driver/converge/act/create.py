@@ -96,12 +96,9 @@ def create_worker_stack(
     group = orders.current_group(scene, spec, action.group_uuid)
     cluster = scene.cluster
     operation = orders.create_operation(scene)
-    config_id = orders.worker_config(scene, spec, group, operation.id)
-    empty = members_module.Members()
-    new = [
-        orders.member(group, name, config_id, operation.id)
-        for name in empty.next_names(group.count)
-    ]
+    members = orders.with_new_workers(
+        scene, spec, group, members_module.Members(), group.count, operation
+    )
     outputs = cluster.stack.outputs
     request = worker_stack.request(
         spec,
@@ -109,7 +106,7 @@ def create_worker_stack(
         state_module.StackState(
             generation=1,
             operation=operation,
-            members=empty.with_new(*new),
+            members=members,
         ),
         worker_stack.Attachment(
             network_id=outputs["network_id"],

@@ -154,7 +154,11 @@ class TestFinished(testtools.TestCase):
         observed = dataclasses.replace(
             observed,
             cluster=cluster,
-            user_data={"config-0": "a", "config-9": "of this moment"},
+            user_data={
+                "config-0": "a",
+                "config-8": f"{states.PREFIX}-default-worker-resize-1",
+                "config-9": f"{states.PREFIX}-default-worker-resize-2",
+            },
         )
         todo = plan.plan(observed, LIMITS)
         self.assertEqual(
@@ -162,7 +166,7 @@ class TestFinished(testtools.TestCase):
                 actions.RecordInitialised(
                     generation=3, dispatch=dispatch.due(observed, 600.0)
                 ),
-                actions.DropUserData(config_ids=("config-0",)),
+                actions.DropUserData(config_ids=("config-0", "config-8")),
             ),
             todo,
         )

@@ -3,6 +3,7 @@
 
 import testtools
 
+from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.model import record
 from tests.unit.converge import simulation
 
@@ -121,6 +122,38 @@ class TestResize(testtools.TestCase):
         self.assertIn("No valid host was found", written.reason)
         sim.resize(3)
         self.assert_done(sim, "worker-0", "worker-1", "worker-3")
+
+    def test_same_size_tells_heat_again_what_it_failed_at(self):
+        sim = running()
+        sim.cloud.heat.fail("*/kube_minions/2", "the queue was away")
+        sim.resize(3)
+        self.assertEqual(FAILED, sim.run().outcome)
+        # The server is there; Heat is not content with it.
+        stack = sim.cloud.heat.named("*-worker")
+        members = stack.root.resources["kube_minions"].nested.resources
+        self.assertEqual("FAILED", members["2"].phase)
+        sim.resize(3)
+        written = sim.run()
+        self.assertEqual(COMPLETE, written.outcome, written.reason)
+
+    def test_cluster_without_control_plane_is_not_changed(self):
+        sim = simulation.Simulation()
+        error = exceptions.CloudError("orchestration", "quota", status=403)
+        sim.cloud.fail_next("heat", "update", error)
+        self.assertEqual(FAILED, sim.run().outcome)
+        sim.resize(3)
+        self.assertEqual(FAILED, sim.written.outcome)
+        self.assertIn("was never made", sim.written.reason)
+
+    def test_user_data_of_a_refused_update_go_with_the_next(self):
+        sim = running()
+        error = exceptions.CloudConflict("orchestration", "busy", status=409)
+        sim.cloud.fail_next("heat", "update", error)
+        self.assertEqual(FAILED, sim.resize(3).outcome)
+        self.assertEqual(1, len(sim.cloud.inventory("config *")))
+        sim.resize(1)
+        self.assert_done(sim, "worker-0")
+        self.assertEqual([], sim.cloud.inventory("config *"))
 
     def test_new_workers_get_the_version_that_runs(self):
         sim = running()
