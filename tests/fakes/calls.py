@@ -31,8 +31,11 @@ class Calls:
 
     def __init__(self) -> None:
         self.log: list[Call] = []
+        self.paused = False
+        """True: calls neither count nor fail; they are a test's own."""
         self._named: dict[tuple[str, str], list[_Failure]] = {}
         self._numbered: dict[int, _Failure] = {}
+        self._meanwhile: dict[int, Callable[[], None]] = {}
 
     def count(self, service: str = "", method: str = "") -> int:
         """Return how many calls were made, of a service or a method."""
@@ -70,10 +73,19 @@ class Calls:
         """Make the call with that number (from 0, of all services) raise."""
         self._numbered[number] = _Failure(error, after, 1)
 
+    def meanwhile(self, number: int, action: Callable[[], None]) -> None:
+        """Let something happen just before the call with that number.
+
+        Time may pass, for an answer that comes late, or another conductor
+        may do its part.
+        """
+        self._meanwhile[number] = action
+
     def stop_failing(self) -> None:
-        """Forget every failure that has not happened yet."""
+        """Forget everything that has not happened yet."""
         self._named.clear()
         self._numbered.clear()
+        self._meanwhile.clear()
 
     def run(
         self,
@@ -84,8 +96,11 @@ class Calls:
         **kwargs: Any,
     ) -> Any:
         """Count a call and perform it, or fail as ordered."""
+        if self.paused:
+            return function(*args, **kwargs)
         number = len(self.log)
         self.log.append(Call(service, method, args, kwargs))
+        self._meanwhile.pop(number, lambda: None)()
         failure = self._numbered.pop(number, None) or self._named_failure(
             service, method
         )

@@ -35,7 +35,7 @@ class FakeServer:
             id=self.id,
             name=self.name,
             status=self.status,
-            fault=self.fault,
+            fault=self.fault if self.status == "ERROR" else "",
             fixed_ips=(self.address,),
             floating_ips=self.floating_ips,
             metadata=dict(self.metadata),
@@ -55,6 +55,9 @@ class FakeCompute:
         self._next = 10
         self.by_id: dict[str, FakeServer] = {}
         self.no_boot: dict[str, tuple[str, int]] = {}
+        self.build_seconds = 0.0
+        self.booted: list[tuple[str, str]] = []
+        """Name and id of every server there ever was, in order."""
 
     def servers(self, name_prefix: str) -> tuple[compute.Server, ...]:
         """See the port."""
@@ -73,6 +76,14 @@ class FakeCompute:
     def delete(self, server_id: str) -> None:
         """See the port."""
         self.by_id.pop(server_id, None)
+
+    @calls_module.helper
+    def tick(self) -> None:
+        """Let servers that have been built run."""
+        for server in self.by_id.values():
+            age = self._clock() - server.created
+            if server.status == "BUILD" and age >= self.build_seconds:
+                server.status = "ERROR" if server.fault else "ACTIVE"
 
     @calls_module.helper
     def fail_boot(
@@ -104,12 +115,16 @@ class FakeCompute:
         )
         for pattern, (fault, times) in list(self.no_boot.items()):
             if fnmatch.fnmatchcase(name, pattern):
-                server.status, server.fault = "ERROR", fault
+                server.fault = fault
                 self.no_boot[pattern] = (fault, times - 1)
                 if times <= 1:
                     del self.no_boot[pattern]
                 break
+        server.status = "ERROR" if server.fault else "ACTIVE"
+        if self.build_seconds:
+            server.status = "BUILD"
         self.by_id[server.id] = server
+        self.booted.append((name, server.id))
         return server
 
     @calls_module.helper

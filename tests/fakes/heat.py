@@ -77,6 +77,10 @@ class FakeHeat:
         self.conflict = False
         self.stacks: dict[str, FakeStack] = {}
         self.config_texts: dict[str, tuple[str, str]] = {}
+        self.touched: list[stack_work.Touch] = []
+        """Every server Heat made or changed, in order."""
+        self.accepted: list[tuple[str, dict[str, Any]]] = []
+        """Stack id and all parameters of each create and update."""
         self.failing: dict[str, list[Any]] = {}
         self.hanging: set[str] = set()
         self.attributes: dict[tuple[str, str], Any] = {}
@@ -142,6 +146,7 @@ class FakeHeat:
         )
         stack.root.stack_id = stack.id
         self.stacks[stack.id] = stack
+        self.accepted.append((stack.id, dict(stack.parameters)))
         self._begin(stack, Action.CREATE)
         return stack.id
 
@@ -174,6 +179,7 @@ class FakeHeat:
         stack.files.update(update.files)
         stack.timeout = update.timeout_minutes * 60.0
         stack.updated = self.clock()
+        self.accepted.append((stack.id, dict(stack.parameters)))
         self._begin(stack, Action.UPDATE)
 
     def delete(self, stack_id: str) -> None:

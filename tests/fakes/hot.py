@@ -17,7 +17,8 @@ def load(text: str | Mapping[str, Any]) -> dict[str, Any]:
 @functools.lru_cache(maxsize=256)
 def _parsed(text: str) -> Mapping[str, Any]:
     """Parse once; nobody changes what comes out."""
-    parsed: Mapping[str, Any] = yaml.safe_load(text)
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    parsed: Mapping[str, Any] = yaml.load(text, Loader=loader)
     return parsed
 
 

@@ -52,6 +52,8 @@ class FakeNode:
     error: board.NodeError | None = None
     labels: dict[str, str] = dataclasses.field(default_factory=dict)
     taints: tuple[str, ...] = ()
+    gave_up: str | None = None
+    """Operation whose upgrade failed; only another one is tried."""
     sequence: int = 0
     ready_at: float = 0.0
     """When it was last ready."""
@@ -108,12 +110,21 @@ class FakeNodes:
         self.etcd: dict[str, set[str]] = {}
         self.mute = False
         """True: no control plane writes its board any more."""
+        self.lost_signals = 0
+        """How many of the next signals get lost on their way to Heat."""
+        self.initialised: list[tuple[str, str]] = []
+        """UUID of cluster and id of server of each ``kubeadm init``."""
 
     def behave(self, pattern: str, **changes: Any) -> Behaviour:
         """Set how nodes with such server names behave; the last one wins."""
         behaviour = dataclasses.replace(self.default, **changes)
         self._behaviours.insert(0, (pattern, behaviour))
         return behaviour
+
+    def heal(self) -> None:
+        """Let every node work again as nodes do."""
+        self._behaviours.clear()
+        self.mute, self.lost_signals = False, 0
 
     def behaviour(self, node: FakeNode) -> Behaviour:
         """Return how a node behaves."""
@@ -214,8 +225,13 @@ class FakeNodes:
                 self._write_distress(node)
         if node.failed_phase and not how.fail_phase:
             node.failed_phase, node.error = "", None
-        may = node.control_plane or self._control_plane_is_up(node.cluster)
-        if age >= how.boot_seconds and may and not node.failed_phase:
+        if age < how.boot_seconds or node.failed_phase:
+            return
+        joins = self._control_plane_is_up(node.cluster)
+        if not joins and node.control_plane and _may_initialise(node):
+            self.initialised.append((node.cluster, node.server.id))
+            joins = True
+        if joins:
             node.joined = True
             if node.control_plane:
                 self.etcd.setdefault(node.cluster, set()).add(node.server.name)
@@ -243,9 +259,18 @@ class FakeNodes:
 
     def _upgrade(self, node: FakeNode, how: Behaviour, now: float) -> None:
         wanted = node.metadata.get("magnum_version", node.version)
+        operation = node.metadata.get("magnum_op", "")
         if wanted == node.version:
+            if node.gave_up is not None:
+                # The order was taken back.
+                node.error, node.gave_up = None, None
             node.upgrade_due = None
             return
+        if operation == node.gave_up:
+            return
+        if node.gave_up is not None:
+            node.upgrade_due = None
+            node.error, node.gave_up = None, None
         if node.upgrade_due is None:
             node.upgrade_due = now + how.upgrade_seconds
         if now < node.upgrade_due:
@@ -254,6 +279,7 @@ class FakeNodes:
             node.error = board.NodeError(
                 phase="upgrade", message=how.upgrade_error
             )
+            node.gave_up = operation
             return
         node.version, node.upgrade_due, node.error = wanted, None, None
 
@@ -337,6 +363,9 @@ class FakeNodes:
             if now < node.told_at + 10.0:
                 return
         node.told, node.told_at = told, now
+        if self.lost_signals > 0:
+            self.lost_signals -= 1
+            return
         key = self._key(node) if node.joined else None
         node.sequence += 1
         head = {"v": 1, "seq": node.sequence, "t": now}
@@ -401,6 +430,15 @@ class FakeNodes:
                 },
             }
         return found
+
+
+def _may_initialise(node: FakeNode) -> bool:
+    """Tell whether user data allow ``kubeadm init``; True when unreadable."""
+    try:
+        document = json.loads(node.server.user_data)
+    except ValueError:
+        return True
+    return not isinstance(document, dict) or bool(document.get("init", True))
 
 
 def _signal(

@@ -27,6 +27,16 @@ IN_PLACE = {
 openstack/nova/server.py, ``update_allowed``. Other types are kept always."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Touch:
+    """A server that Heat made or changed."""
+
+    name: str
+    replaced: bool
+    worked: bool
+    """It was there and worked before."""
+
+
 def planned(heat: Any, stack: Any) -> list[stack_tree.Step]:
     """Return the work of the operation that starts now.
 
@@ -134,6 +144,8 @@ def advance(heat: Any, stack: Any) -> None:
             _remove(heat, stack, step.path, path)
         else:
             _build(heat, stack, step, path)
+            if _is_unfinished(stack, step):
+                waiting.append(step)
     failed = [one for one in stack.root.walk() if one.phase == "FAILED"]
     if failed and stack.action != heat_port.StackAction.DELETE:
         waiting = _still_wanted(stack, waiting, failed)
@@ -155,6 +167,16 @@ def advance(heat: Any, stack: Any) -> None:
             f"Stack {stack.action} completed successfully",
         )
         stack.deleted = stack.action == heat_port.StackAction.DELETE
+
+
+def _is_unfinished(stack: Any, step: stack_tree.Step) -> bool:
+    """Tell whether Nova still builds what a step is about."""
+    found = _find(stack, step.path)
+    return (
+        found is not None
+        and not step.opening
+        and found[1].phase == "IN_PROGRESS"
+    )
 
 
 def _still_wanted(
@@ -223,14 +245,30 @@ def _build(heat: Any, stack: Any, step: stack_tree.Step, full: str) -> None:
     one.type = str(body["type"])
     wanted = values.resolve(body.get("properties") or {})
     if one.nested is None or one.type not in stack.files:
+        if not _is_settled(heat, one, step.path, stack.started):
+            return
         _build_plain(heat, one, wanted, step.path, full)
     elif step.opening:
         _open_nested(one.nested, stack, one, wanted)
-    else:
+    elif not any(each.phase == "IN_PROGRESS" for each in one.nested.walk()):
         bad = _failed_and_wanted(one.nested)
         one.phase = "FAILED" if bad else "COMPLETE"
         one.reason = bad[-1].reason if bad else "state changed"
         one.updated = heat.clock()
+
+
+def _is_settled(
+    heat: Any, one: stack_tree.Resource, path: tuple[str, ...], since: float
+) -> bool:
+    """Tell whether Heat may decide about a resource in this operation.
+
+    It waits for what Nova builds, whoever ordered it, and makes nothing
+    anew that failed in this operation.
+    """
+    if one.phase != "IN_PROGRESS":
+        return True
+    waits = _watch(heat, one, path)
+    return not waits and (one.phase == "COMPLETE" or one.updated < since)
 
 
 def _failed_and_wanted(nested: Any) -> list[Any]:
@@ -276,6 +314,9 @@ def _build_plain(
     path: tuple[str, ...],
     full: str,
 ) -> None:
+    server = heat.compute.by_id.get(one.physical_id)
+    works = server is not None and server.status == "ACTIVE"
+    works = works and one.phase == "COMPLETE"
     new = not one.physical_id or _must_replace(heat, one, wanted)
     same = not new and wanted == one.properties and one.phase == "COMPLETE"
     if same:
@@ -289,6 +330,13 @@ def _build_plain(
         _fail(one, path, reason)
         return
     if one.type == stack_tree.SERVER:
+        heat.touched.append(
+            Touch(
+                name=_server_name(one, wanted),
+                replaced=new and bool(one.physical_id),
+                worked=works,
+            )
+        )
         _build_server(heat, one, wanted, new, path)
     elif new:
         one.physical_id = str(uuid.uuid4())
@@ -296,6 +344,10 @@ def _build_plain(
     one.properties = dict(wanted)
     if new and old:
         heat.compute.by_id.pop(old, None)
+
+
+def _server_name(one: stack_tree.Resource, wanted: Mapping[str, Any]) -> str:
+    return str(wanted.get("name") or one.name)
 
 
 def _must_replace(
@@ -350,17 +402,29 @@ def _build_server(
         )
         return
     _name, text = heat.config_texts.get(given, ("", given))
-    server = heat.compute.boot(
-        str(wanted.get("name") or one.name), wanted, text
-    )
-    one.physical_id = server.id
-    if server.status == "ERROR":
+    server = heat.compute.boot(_server_name(one, wanted), wanted, text)
+    one.physical_id, one.phase = server.id, "IN_PROGRESS"
+    _watch(heat, one, path)
+
+
+def _watch(heat: Any, one: stack_tree.Resource, path: tuple[str, ...]) -> bool:
+    """Look how far Nova is with a server that Heat has ordered.
+
+    :returns: whether Heat has to wait.
+    """
+    server = heat.compute.by_id.get(one.physical_id)
+    if server is None:
+        _fail(one, path, f"Server {one.physical_id} could not be found")
+    elif server.status == "ERROR":
         _fail(
             one,
             path,
             'Went to status ERROR due to "Message: '
             f'{server.fault}, Code: 500"',
         )
+    elif server.status == "ACTIVE":
+        one.phase = "COMPLETE"
+    return one.phase == "IN_PROGRESS"
 
 
 def _is_uuid(text: str) -> bool:

@@ -169,6 +169,7 @@ class FakeCloud:
         end = self.now + seconds
         while self.now < end:
             self.now = min(end, self.now + step)
+            self.compute.tick()
             self.heat.tick()
             self.nodes.tick()
 

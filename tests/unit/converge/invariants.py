@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must hold in any cluster, always and when it has come to rest."""
+
+import collections
+
+from magnum_k8s_driver.model import members as members_module
+
+_PATIENCE = (10.0,) * 60 + (60.0,) * 180
+"""Seconds between ticks until a cluster must be at rest: beyond any
+deadline."""
+_HOPELESS = "Delete the cluster and create it again."
+"""End of the reason when a cluster was never made."""
+
+
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+
+class Invariants:
+    """Watches one sequence of operations."""
+
+    def __init__(self, world):
+        self._world = world
+        self._lists = {}
+        self._orders = {}
+        self._used = {}
+        self._named = collections.Counter()
+        self._accepted = 0
+        self._touched = 0
+        self._damaged = False
+
+    def always(self):
+        """Check what holds at any moment."""
+        self._check_member_lists()
+        self._check_touched()
+        self._check_names()
+        initialised = self._world.cloud.nodes.initialised
+        _require(len(initialised) < 2, f"kubeadm init again: {initialised}")
+
+    def come_to_rest(self):
+        """Wait until nothing is in progress; a failure must be repairable."""
+        row = self._rest()
+        failed = row is not None and row.status == "UPDATE_FAILED"
+        if failed or self._is_damaged(row):
+            row = self._repair(row)
+        if row is None:
+            self._check_nothing_is_left()
+        elif row.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+            self._check_complete(row)
+            self._damaged = False
+        elif row.status == "DELETE_FAILED":
+            self._check_left_overs_are_named(row)
+        elif row.status != "CREATE_FAILED":
+            _require(_HOPELESS in row.status_reason, _told(row))
+
+    def _is_damaged(self, row):
+        """Tell whether servers broke of a cluster that was complete."""
+        servers = self._world.cloud.compute.by_id.values()
+        wanted = sum(
+            one.node_count for one in self._world.groups_by_name().values()
+        )
+        return (
+            row is not None
+            and row.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+            and self._damaged
+            and (
+                len(servers) < wanted
+                or any(one.status == "ERROR" for one in servers)
+            )
+        )
+
+    def damage(self):
+        """Note that a server broke, which a cluster at rest cannot know."""
+        self._damaged = True
+
+    def delete(self):
+        """Delete what there is; nothing may be left."""
+        if self._world.row() is not None:
+            self._world.delete()
+            row = self._rest()
+            _require(row is None, f"not deleted: {_told(row)}")
+        self._check_nothing_is_left()
+
+    def _rest(self):
+        for seconds in _PATIENCE:
+            row = self._world.row()
+            if row is None or not row.status.endswith("_IN_PROGRESS"):
+                break
+            self._world.tick(seconds)
+            self.always()
+        _require(
+            row is None or not row.status.endswith("_IN_PROGRESS"),
+            f"stuck: {_told(row)}",
+        )
+        if row is not None and row.status.endswith("_FAILED"):
+            groups = self._world.groups_by_name().values()
+            # Magnum itself gives no reason when a node group fails.
+            reason = row.status_reason or " ".join(
+                one.status_reason or "" for one in groups
+            )
+            _require(reason.strip(), f"no reason: {_told(row)}")
+        return row
+
+    def _repair(self, failed):
+        """Resize to the same size, which goes on or repairs."""
+        # Nodes that work again say so.
+        self._world.cloud.tick(120, step=10.0)
+        group = self._world.groups_by_name()["default-worker"]
+        accepted = self._world.resize(group, group.node_count)
+        refusals = self._world.refusals[-1:]
+        row = self._rest()
+        if row is not None and _HOPELESS in row.status_reason:
+            return row
+        _require(
+            accepted and row is not None and row.status == "UPDATE_COMPLETE",
+            f"not repaired: {_told(failed)} then {_told(row)} {refusals}",
+        )
+        return row
+
+    def _check_complete(self, row):
+        cloud = self._world.cloud
+        groups = self._world.groups_by_name()
+        expected = 0
+        for name, group in groups.items():
+            nodes = [
+                node
+                for node in cloud.nodes.by_id.values()
+                if node.metadata.get("magnum_nodegroup") == name
+            ]
+            working = [
+                node
+                for node in nodes
+                if node.joined and node.server.status == "ACTIVE"
+            ]
+            _require(
+                len(working) == group.node_count,
+                f"{name}: {len(working)} of {group.node_count} nodes work; "
+                f"{_told(row)}",
+            )
+            versions = {node.version for node in working}
+            _require(
+                versions <= {group.version},
+                f"{name}: {versions}, told {group.version}; {_told(row)}",
+            )
+            _require(
+                group.status.endswith("_COMPLETE"),
+                f"{name} is {group.status} ({group.status_reason}); "
+                f"{_told(row)}",
+            )
+            expected += group.node_count
+        servers = cloud.inventory("server *")
+        _require(len(servers) == expected, f"{servers}; {_told(row)}")
+        stacks = cloud.inventory("stack *")
+        _require(len(stacks) == len(groups), f"{stacks}; {_told(row)}")
+        for what in ("user", "secret"):
+            found = cloud.inventory(f"{what} *")
+            _require(len(found) == 1, f"{found}; {_told(row)}")
+        # One of an update that Heat refused waits for the next update.
+        used = {
+            one.user_data for each in self._lists.values() for one in each.all
+        }
+        texts = cloud.heat.config_texts
+        left = [texts[one][0] for one in used & set(texts)]
+        _require(not left, f"user data are kept: {left}; {_told(row)}")
+
+    def _check_nothing_is_left(self):
+        left = self._world.cloud.inventory()
+        _require(not left, f"left: {left}")
+
+    def _check_left_overs_are_named(self, row):
+        for line in self._world.cloud.inventory("stack *"):
+            _require(line in row.status_reason, f"{line}: {_told(row)}")
+
+    def _check_member_lists(self):
+        accepted = self._world.cloud.heat.accepted
+        for stack_id, parameters in accepted[self._accepted :]:
+            listed = members_module.Members.from_parameter(
+                parameters.get("members")
+            )
+            before = self._lists.get(stack_id, members_module.Members())
+            used = self._used.setdefault(stack_id, set())
+            new = set(listed.names) - set(before.names)
+            _require(not new & used, f"names used again: {new & used}")
+            used |= set(listed.names)
+            self._name(stack_id, before, listed)
+            orders = str(parameters.get("orders"))
+            if orders != self._orders.get(stack_id):
+                # Orders travel in the metadata of every control plane.
+                self._name(stack_id, members_module.Members(), listed)
+            self._orders[stack_id] = orders
+            self._lists[stack_id] = listed
+        self._accepted = len(accepted)
+
+    def _name(self, stack_id, before, listed):
+        """Note which servers an update means to touch."""
+        old = {one.name: one for one in before.all}
+        prefix = self._world.cloud.heat.stacks[stack_id].name
+        # The cluster stack is named like the prefix of all others.
+        is_group = "-worker" in prefix or prefix.count("-") > 1
+        stem = prefix if is_group else f"{prefix}-cp"
+        self._named.update(
+            f"{stem}-{one.name}"
+            for one in listed.all
+            if old.get(one.name) != one
+        )
+
+    def _check_touched(self):
+        touched = self._world.cloud.heat.touched
+        for touch in touched[self._touched :]:
+            if touch.worked:
+                _require(not touch.replaced, f"{touch.name} was replaced")
+                _require(
+                    self._named[touch.name] > 0, f"{touch.name} was touched"
+                )
+            self._named[touch.name] -= 1
+        self._touched = len(touched)
+
+    def _check_names(self):
+        names = [one.name for one in self._world.cloud.compute.by_id.values()]
+        doubled = {one for one in names if names.count(one) > 1}
+        _require(not doubled, f"two servers with one name: {doubled}")
+
+
+def _require(condition, sentence):
+    if not condition:
+        raise Broken(sentence)
+
+
+def _told(row):
+    if row is None:
+        return "gone"
+    return f"{row.status}: {row.status_reason}"

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random operations on random troubles, see ``operations``.
+
+A few sequences always, the same ones in every run. By hand, for example::
+
+    OPERATIONS_SEQUENCES=2000 OPERATIONS_SEED=1 python -m stestr run \
+        test_operations
+"""
+
+import os
+import time
+import zlib
+
+import hypothesis
+from hypothesis import stateful
+import testtools
+
+from tests import conductors
+from tests.unit.converge import operations
+from tests.unit.converge import test_create
+
+SEQUENCES = int(os.environ.get("OPERATIONS_SEQUENCES", "30"))
+SEED = os.environ.get("OPERATIONS_SEED", "")
+STEPS = int(os.environ.get("OPERATIONS_STEPS", "8"))
+
+
+class TestOperations(testtools.TestCase):
+    def test_every_sequence_comes_to_rest(self):
+        world = self.useFixture(conductors.Conductors())
+        self.useFixture(test_create.Quick())
+        machine = type("Machine", (operations.Operations,), {"world": world})
+        if SEED:
+            machine = hypothesis.seed(zlib.crc32(SEED.encode()))(machine)
+        began = time.process_time()
+        stateful.run_state_machine_as_test(
+            machine,
+            settings=hypothesis.settings(
+                max_examples=SEQUENCES,
+                stateful_step_count=STEPS,
+                deadline=None,
+                derandomize=not SEED,
+                database=None,
+                print_blob=True,
+                suppress_health_check=list(hypothesis.HealthCheck),
+            ),
+        )
+        self.addDetail(
+            "seconds",
+            testtools.content.text_content(
+                f"{SEQUENCES} sequences, {time.process_time() - began:.0f} s"
+            ),
+        )
