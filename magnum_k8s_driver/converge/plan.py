@@ -267,7 +267,9 @@ def _is_next(observed: observed_module.Observed, name: str) -> bool:
             return group.intent is not record.Intent.DELETE
         current = state.operation.id if state.operation else ""
         is_next = int(found["number"]) > state.generation
-        return is_next or found["id"] == current
+        # New control-plane members come one by one in one operation.
+        is_worker = group.role is spec.Role.WORKER
+        return is_next or (not is_worker and found["id"] == current)
     return False
 
 
