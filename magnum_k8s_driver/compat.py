@@ -13,5 +13,7 @@ def distributions() -> tuple[str, ...]:
     Up to Magnum 22 the in-tree driver owns Fedora CoreOS, and of two drivers
     that offer the same the last one loaded would win.
     """
-    in_tree = importlib.util.find_spec("magnum.drivers.heat")
+    # Programs of ours run without Magnum, too.
+    magnum = importlib.util.find_spec("magnum")
+    in_tree = magnum and importlib.util.find_spec("magnum.drivers.heat")
     return _DISTRIBUTIONS if in_tree else (*_DISTRIBUTIONS, _IN_TREE)

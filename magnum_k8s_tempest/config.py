@@ -83,3 +83,12 @@ FEATURE_OPTIONS = [
         help="Whether credentials and CAs of clusters can be rotated.",
     ),
 ]
+
+
+def list_opts():
+    """Return the options for oslo-config-generator and the documentation."""
+    return [
+        ("service_available", [SERVICE]),
+        (GROUP, OPTIONS),
+        (FEATURES, FEATURE_OPTIONS),
+    ]

@@ -59,12 +59,29 @@ try() {
     fi
     (cd / && check "$venv")
     echo "$kind: $(basename "$package") works in an empty environment"
+    beside_magnum "$venv"
+    echo "$kind: Magnum 23 finds the driver beside it"
+}
+
+# Magnum itself lists what it finds.
+beside_magnum() {
+    local magnum found
+    magnum=$(grep '^magnum==' "$constraints")
+    if [[ -n $uv ]]; then
+        "$uv" pip install -q --python "$1/bin/python" -c "$constraints" \
+            "$magnum"
+    else
+        "$1/bin/pip" install -q -c "$constraints" "$magnum"
+    fi
+    found=$(cd / && "$1/bin/magnum-driver-manage" list-drivers 2>/dev/null)
+    grep -w k8s_kubeadm_v1 <<<"$found"
 }
 
 check() {
     "$1/bin/magnum-k8s-render" "$sample" >"$work/rendered.txt"
     grep -q 'OS::Nova::Server' "$work/rendered.txt"
     grep -q '/opt/magnum/' "$work/rendered.txt"
+    [[ -x $1/bin/magnum-k8s-manage && -x $1/bin/magnum-k8s-preflight ]]
     "$1/bin/magnum-k8s-preflight" --help >"$work/preflight.txt"
     "$1/bin/python" - <<'END'
 from importlib import metadata, resources
@@ -75,6 +92,8 @@ assert len(files.list_files("heat")) >= 2 and files.list_files("node")
 points = {one.name: one for one in metadata.entry_points().select(
     value="magnum_k8s_driver.driver:Driver", group="magnum.drivers")}
 assert "k8s_kubeadm_v1" in points, points
+plugins = metadata.entry_points(group="tempest.test_plugins")
+assert "magnum_k8s_tempest" in plugins.names, plugins
 END
 }
 

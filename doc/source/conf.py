@@ -14,6 +14,7 @@ extensions = [
     "label_reference",
     "openstackdocstheme",
     "oslo_config.sphinxext",
+    "site_reference",
 ]
 html_theme = "openstackdocs"
 openstackdocs_auto_name = False
@@ -21,3 +22,5 @@ openstackdocs_repo_name = "magnum-k8s-driver"
 openstackdocs_use_storyboard = False
 exclude_patterns = ["user/samples"]
 nitpicky = False
+# Commands have dashes.
+smartquotes = False
