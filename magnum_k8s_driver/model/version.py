@@ -72,13 +72,13 @@ def support_problems(
 def upgrade_problems(
     current: KubernetesVersion, target: KubernetesVersion
 ) -> tuple[problems_module.Problem, ...]:
-    """Return why a control plane cannot go from one version to the other."""
+    """Return why a control plane cannot go from one version to another."""
     steps = _minors_between(current, target)
     if target < current:
         reason = "Kubernetes cannot be downgraded"
     elif target.major != current.major or steps > 1:
         reason = (
-            "upgrades go one minor at a time; upgrade to "
+            "Kubernetes goes one minor at a time, upgrade to "
             f"{current.major}.{current.minor_number + 1} first"
         )
     else:
@@ -86,7 +86,9 @@ def upgrade_problems(
     return (
         problems_module.Problem(
             subject="kubernetes version",
-            sentence=f"From {current} to {target}: {reason}.",
+            # Magnum's client shows no more than what is before the first
+            # dot, which is in a version.
+            sentence=f"{reason}: from {current} to {target}.",
         ),
     )
 
