@@ -127,14 +127,10 @@ def _awaited(
     is_update = observed.record.intent is record.Intent.UPDATE
     if not is_update or not remedy.reasons(observed):
         return views
-    stack = observed.workers.get(group.uuid)
-    if stack is None or not remedy.heals(observed, stack):
-        return ()
-    operation = stack.state.operation
+    made = remedy.made(observed, group)
+    ordered = observed.members_of(group).names
     return tuple(
-        view
-        for view, member in zip(views, stack.state.members.all, strict=True)
-        if operation is not None and member.operation == operation.id
+        view for view, name in zip(views, ordered, strict=True) if name in made
     )
 
 

@@ -40,3 +40,18 @@ def reasons(observed: observed_module.Observed) -> tuple[str, ...]:
         for one in observed.workers.values()
         if one.state.healing is not None and heals(observed, one)
     )
+
+
+def made(
+    observed: observed_module.Observed, group: record.GroupRecord
+) -> frozenset[str]:
+    """Return the members that the last healing of a group named."""
+    stack = observed.workers.get(group.uuid)
+    operation = stack.state.operation if stack else None
+    if stack is None or operation is None or not heals(observed, stack):
+        return frozenset()
+    return frozenset(
+        one.name
+        for one in stack.state.members.all
+        if one.operation == operation.id
+    )
