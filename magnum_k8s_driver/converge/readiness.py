@@ -4,6 +4,7 @@
 import dataclasses
 import enum
 
+from magnum_k8s_driver.converge import failures
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import remedy
 from magnum_k8s_driver.converge import sentences
@@ -16,9 +17,6 @@ from magnum_k8s_driver.model import problems as problems_module
 from magnum_k8s_driver.model import record
 from magnum_k8s_driver.model import spec
 from magnum_k8s_driver.ports import heat
-
-_BALANCER = "OS::Octavia::LoadBalancer"
-_VOLUME = "OS::Cinder::Volume"
 
 
 class Stage(enum.StrEnum):
@@ -180,9 +178,9 @@ def problems(observed: observed_module.Observed) -> tuple[str, ...]:
             "The control plane of the cluster was never made. Delete the "
             "cluster and create it again.",
         )
-    found += _stack_problems(cluster.stack, cluster.failures)
+    found += failures.of_stack(cluster.stack, cluster.failures)
     for one in observed.workers.values():
-        found += _stack_problems(one.stack, one.failures)
+        found += failures.of_stack(one.stack, one.failures)
     for group in observed.record.kept_groups:
         found += _server_problems(observed, group)
     for node in nodes(observed, observed.record.control_plane):
@@ -267,33 +265,6 @@ def _server_problems(
                 f"Nova put server {name} into ERROR: {causes.with_cure(fault)}"
             )
     return found
-
-
-def _stack_problems(
-    stack: heat.Stack, failures: tuple[heat.StackResource, ...]
-) -> list[str]:
-    if stack.phase is not heat.StackPhase.FAILED:
-        return []
-    if not failures:
-        words = causes.with_cure(sentences.plain(stack.reason))
-        return [f"Heat stack {stack.name} failed: {words}"]
-    deleting = stack.action is heat.StackAction.DELETE
-    verb = "remove" if deleting else "make"
-    return [
-        f"Heat could not {verb} {one.type} {one.name} of stack {stack.name}: "
-        f"{causes.with_cure(_words(one))}"
-        for one in failures[:3]
-    ]
-
-
-def _words(failure: heat.StackResource) -> str:
-    words = sentences.plain(failure.reason)
-    if failure.type == _BALANCER and "ERROR" in failure.reason:
-        # Octavia has no more to tell: Heat writes 'due to "Unknown"'.
-        return f"load balancer {failure.physical_id} went to ERROR"
-    if failure.type == _VOLUME and words.startswith("Unknown"):
-        return f"volume {failure.physical_id} failed"
-    return words
 
 
 def _node(
