@@ -16,12 +16,19 @@ STATE = {
     "cluster.yaml": {
         "generation",
         "operation",
+        "healing",
         "initialised",
         "secret_ref",
         "members",
         "ssh_public_key",
     },
-    "workers.yaml": {"generation", "operation", "members", "cluster_uuid"},
+    "workers.yaml": {
+        "generation",
+        "operation",
+        "healing",
+        "members",
+        "cluster_uuid",
+    },
 }
 """Parameters that no resource uses: what the driver must remember."""
 
