@@ -273,6 +273,12 @@ def _told(cluster):
     )
 
 
+def needs_time():
+    """Skip what takes minutes and is not part of every run."""
+    if not os.environ.get("LAB_LONG"):
+        raise unittest.SkipTest("LAB_LONG is not set; this takes minutes.")
+
+
 def unique(word):
     """Return a name nobody else has."""
     return f"{word}-{uuid.uuid4().hex[:8]}"

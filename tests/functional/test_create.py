@@ -77,7 +77,7 @@ class CreateTest(base.LabTest):
 
     def test_cluster_tells_all_its_fields(self):
         cluster = self.cluster
-        self.assertRegex(cluster["api_address"], r"^https://127\.77\..*:6443$")
+        self.assertRegex(cluster["api_address"], r"^https://127\..*:6443$")
         self.assertEqual(2, len(cluster["node_addresses"]), cluster)
         self.assertEqual(1, len(cluster["master_addresses"]), cluster)
         self.assertEqual(base.VERSION, cluster["coe_version"])

@@ -39,6 +39,7 @@ class HorizonTest(base.LabTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        base.needs_time()
         lacking = browser.missing()
         if lacking:
             raise unittest.SkipTest(
