@@ -93,8 +93,12 @@ def _change(observed: observed_module.Observed, count: int) -> Change:
 
 def problem(observed: observed_module.Observed) -> str:
     """Return why a resize of the control plane cannot be, as a sentence."""
-    cluster, group = observed.cluster, observed.record.control_plane
-    if resize.asked_of(observed, group) is None or cluster is None:
+    cluster = observed.cluster
+    if observed.removal is None or cluster is None:
+        # A row of a create that died early has no control-plane group.
+        return ""
+    group = observed.record.control_plane
+    if resize.asked_of(observed, group) is None:
         return ""
     if group.node_count > 1 and cluster.stack.parameters.get(
         "use_load_balancer", ""

@@ -5,10 +5,12 @@ import dataclasses
 
 import testtools
 
+from magnum_k8s_driver.converge import control_plane
 from magnum_k8s_driver.model import record
 from magnum_k8s_driver.model import state
 from magnum_k8s_driver.render import userdata
 from tests.unit.converge import simulation
+from tests.unit.converge import states
 
 COMPLETE = simulation.Outcome.COMPLETE
 FAILED = simulation.Outcome.FAILED
@@ -152,6 +154,13 @@ class TestRefusals(ControlPlaneTest):
         self.assertEqual(FAILED, written.outcome)
         self.assertIn("only 1 still have a server", written.reason)
         self.assertEqual({"cp-0"}, set(self.control_plane(sim)))
+
+
+class TestEarly(testtools.TestCase):
+    def test_cluster_without_groups_has_no_problem(self):
+        """Its create died before Magnum had saved them; it can be deleted."""
+        found = states.finished(intent=record.Intent.DELETE, groups=())
+        self.assertEqual("", control_plane.problem(found))
 
 
 class TestSettings(ControlPlaneTest):
