@@ -195,6 +195,9 @@ class Action:
             return 201, self._create(body)
         if verb == "delete":
             return 200, self._delete()
+        if verb == "patch" and "force" in self._query and not self._exists():
+            # Of a server-side apply, which makes what is not there.
+            return 201, self._create(body)
         current = self._read()
         if verb == "patch":
             body = store_module.merge(current, body)
@@ -203,6 +206,10 @@ class Action:
         for key in ("uid", "creationTimestamp"):
             body["metadata"][key] = current["metadata"][key]
         return 200, self._write(body)
+
+    def _exists(self) -> bool:
+        found = self._store.read(self._resource, self._namespace, self._name)
+        return found is not None
 
     def _read(self) -> dict:
         found = self._store.read(self._resource, self._namespace, self._name)
