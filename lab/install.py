@@ -237,11 +237,12 @@ def install_driver(
 ) -> None:
     """Install the checkout itself, editable; again when its metadata change.
 
+    Or when another checkout was installed before: both may share a lab.
     A driver that cannot be installed is no reason to have no cloud.
     """
     names = ("pyproject.toml", "setup.cfg", "setup.py")
     sources = [lab_settings.CHECKOUT / name for name in names]
-    wanted = digest(*sources)
+    wanted = f"{lab_settings.CHECKOUT} {digest(*sources)}"
     stamp = venv / "driver.digest"
     if stamp.exists() and stamp.read_text() == wanted:
         return
