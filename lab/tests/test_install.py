@@ -25,9 +25,13 @@ class InstallDriverTest(unittest.TestCase):
         settings = lab_settings.Settings(root=self.root)
         with (
             mock.patch.object(lab_settings, "CHECKOUT", self.root / checkout),
-            mock.patch.object(install, "install_uv", return_value="uv"),
-            mock.patch.object(install, "uv_environment", return_value={}),
-            mock.patch.object(install, "run") as run,
+            mock.patch.object(
+                install, "install_uv", autospec=True, return_value="uv"
+            ),
+            mock.patch.object(
+                install, "uv_environment", autospec=True, return_value={}
+            ),
+            mock.patch.object(install, "run", autospec=True) as run,
         ):
             install.install_driver(settings, progress.silent, self.venv)
         return [call.args[1][-1] for call in run.call_args_list]
