@@ -37,6 +37,7 @@ LOG = logging.getLogger(__name__)
 CONF = magnum.conf.CONF
 
 _NO_ADDRESS = "The cluster has no API address yet."
+_NO_STACK = "Nothing of the cluster has been made."
 
 
 class BoardMonitor(monitors.MonitorBase):
@@ -86,7 +87,11 @@ class BoardMonitor(monitors.MonitorBase):
             except (exceptions.K8sDriverError, ValueError) as exc:
                 unreachable = str(exc)
         observed, blind = None, ""
-        if answer is None or not answer.nodes or thoroughly:
+        if not self.cluster.stack_id:
+            # Looking would let the driver into the project of a cluster
+            # that was refused, or of which nobody knows yet whether it is.
+            blind = _NO_STACK
+        elif answer is None or not answer.nodes or thoroughly:
             if not (answer and self._is_whole(answer)):
                 try:
                     observed = observe(self.cluster)

@@ -189,7 +189,17 @@ def forget_stack_id(cluster: Any) -> None:
 def needs_project(cluster: Any) -> bool:
     """Tell whether a cluster needs the driver's roles in its project."""
     deleting = cluster.status == _Status.DELETE_IN_PROGRESS
-    return bool(cluster.stack_id) or not deleting
+    return bool(cluster.stack_id) or not (deleting or came_to_nothing(cluster))
+
+
+def came_to_nothing(cluster: Any) -> bool:
+    """Tell whether a cluster was refused before it had a stack.
+
+    The status job saves the id of a stack whose name only is known before
+    it says that the create has failed.
+    """
+    failed = cluster.status == _Status.CREATE_FAILED
+    return failed and not cluster.stack_id
 
 
 def apply(

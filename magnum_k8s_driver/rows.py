@@ -42,6 +42,10 @@ class Rows:
         """
         return records.read(self.fresh(), self.groups())
 
+    def is_under_way(self) -> bool:
+        """Tell whether anything is to be done to the cluster."""
+        return self.read().intent is not record_module.Intent.NOTHING
+
     def inputs(self) -> fields.ClusterInputs:
         """Return what the user asked for."""
         template = objects.ClusterTemplate.get_by_uuid(

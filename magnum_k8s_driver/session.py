@@ -23,6 +23,7 @@ from oslo_log import log as logging
 
 from magnum_k8s_driver import conf
 from magnum_k8s_driver import exceptions
+from magnum_k8s_driver import grants
 from magnum_k8s_driver import intake
 from magnum_k8s_driver import records
 from magnum_k8s_driver import rows
@@ -66,16 +67,34 @@ def begin_create(context: Any, cluster: Any) -> None:
     conf.register(CONF)
     record = rows.Rows(cluster)
     try:
-        with cloud_module.user_facts(context, _settings()) as facts:
-            spec = _read_spec(record, facts, None)
-    except (exceptions.CloudUnavailable, exceptions.CloudConflict) as exc:
+        # To look at the cluster the status job has to be let into its
+        # project: not while nobody knows whether anything will be made.
+        with _lock().hold(_lock_of(cluster), wait_seconds=_HOOK_WAIT):
+            spec = _check_create(context, record)
+    except (
+        exceptions.CloudUnavailable,
+        exceptions.CloudConflict,
+        exceptions.LockBusy,
+    ) as exc:
         # The status job will look again, with the service's own identity.
         LOG.warning("Cluster %s: %s", cluster.uuid, exc)
         return
+    _converge(record, lambda known: spec, wait=_HOOK_WAIT)
+
+
+def _check_create(context: Any, record: rows.Rows) -> spec_module.ClusterSpec:
+    """Return what shall be made, as far as the caller's own rights go."""
+    try:
+        with cloud_module.user_facts(context, _settings()) as facts:
+            return _read_spec(record, facts, None)
+    except (exceptions.CloudUnavailable, exceptions.CloudConflict):
+        raise
     except exceptions.K8sDriverError as exc:
         record.refuse(str(exc))
+        # A status job that was faster than this hook was let in.
+        with cloud_module.open_identity(_settings()) as identity:
+            grants.give_back(record, identity, _lock())
         raise magnum_exception.InvalidParameterValue(err=exc) from exc
-    _converge(record, lambda known: spec, wait=_HOOK_WAIT)
 
 
 def begin(context: Any, cluster: Any) -> None:
@@ -251,11 +270,15 @@ def _converge(
     try:
         with _lock().hold(_lock_of(record.cluster), wait_seconds=wait):
             record.cluster.refresh()
+            if not wait and not record.is_under_way():
+                # It ended after the status job had listed it.
+                return None
             with _open(record) as cloud:
                 around = _surroundings(record, cloud, spec)
                 around = dataclasses.replace(around, removal=removal)
                 written = converge.converge(around)
-            record.apply(written)
+                record.apply(written)
+                grants.give_back(record, cloud.identity, _lock())
             if wait:
                 records.leave_to_status_job(record.cluster)
             return written

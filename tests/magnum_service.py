@@ -182,6 +182,7 @@ class SimulatedCloud(fixtures.Fixture):
         self.store = None
         for name, value in (
             ("cloud_module.open_cloud", self._open),
+            ("cloud_module.open_identity", self._open_identity),
             ("cloud_module.user_facts", self._user_facts),
             ("_lock", lambda: self.cloud.lock),
             ("time", types.SimpleNamespace(time=self.cloud.clock)),
@@ -210,12 +211,14 @@ class SimulatedCloud(fixtures.Fixture):
 
     @contextlib.contextmanager
     def _open(self, cluster, admin_context, settings):
-        del settings
         self.store = magnum_certificates.MagnumCertificates(
             cluster, admin_context
         )
         # A failure ordered for a call of this name happens at the opening.
         self.cloud.calls.run("cloud", "open", lambda: None)
+        identity, project = self.cloud.identity, cluster.project_id
+        if not identity.service_grants(project):
+            identity.grant_service_roles(project, settings.service_roles)
         yield cloud_module.Cloud(
             heat=self.cloud.heat,
             compute=self.cloud.compute,
@@ -230,6 +233,11 @@ class SimulatedCloud(fixtures.Fixture):
         del context, settings
         self.cloud.calls.run("cloud", "user_facts", lambda: None)
         yield self.cloud.facts
+
+    @contextlib.contextmanager
+    def _open_identity(self, settings):
+        del settings
+        yield self.cloud.identity
 
     def _board_key(self, _cluster_uuid):
         """Find the key as a node would in its user data."""

@@ -174,6 +174,20 @@ def open_admin(
 
 
 @contextlib.contextmanager
+def open_identity(
+    settings: CloudSettings,
+) -> Iterator[identity_port.IdentityPort]:
+    """Open the port of identities alone, by admin rights."""
+    with open_admin(settings) as admin:
+        yield sdk_identity.SdkIdentity(
+            admin,
+            None,
+            settings.cluster_domain,
+            timeout=settings.request_timeout,
+        )
+
+
+@contextlib.contextmanager
 def open_project(
     project_id: str,
     identity: identity_port.IdentityPort,

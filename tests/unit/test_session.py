@@ -37,9 +37,9 @@ class SessionTest(testtools.TestCase):
         self.cloud = self.simulated.cloud
         self.handler = cluster_conductor.Handler()
 
-    def create(self, workers=2, **changes):
+    def create(self, workers=2, template=None, **changes):
         """Do what the conductor does with a create request."""
-        template = self.magnum.template()
+        template = template or self.magnum.template()
         cluster = self.magnum.new_cluster(template, **changes)
         self.handler.cluster_create(
             self.magnum.context, cluster, 1, workers, 60
@@ -302,6 +302,141 @@ class TestTrouble(SessionTest):
             one.save()
         found = [rows.Rows(self.magnum.reload(one)) for one in (first, second)]
         self.assertEqual([False, True], [one.leave_project() for one in found])
+
+
+class TestGrants(SessionTest):
+    """What is refused leaves no roles in its project."""
+
+    def setUp(self):
+        super().setUp()
+        self.before = self.cloud.inventory()
+
+    def refuse(self, meanwhile=lambda: None, **changes):
+        """Ask for what cannot be, and return what the API shows."""
+
+        def look(*_args):
+            meanwhile()
+            raise exceptions.InvalidClusterSpec(
+                [problems.Problem(subject="x", sentence="It cannot be.")]
+            )
+
+        with mock.patch.object(
+            session, "_read_spec", autospec=True, side_effect=look
+        ):
+            self.assertRaises(
+                magnum_exception.InvalidParameterValue, self.create, **changes
+            )
+        (found,) = [
+            one
+            for one in objects.Cluster.list(self.magnum.admin)
+            if one.status_reason == "It cannot be."
+        ]
+        self.assertEqual("CREATE_FAILED", found.status)
+        return found
+
+    def row(self):
+        """Return the only cluster, as a job lists it."""
+        (row,) = objects.Cluster.list(self.magnum.admin)
+        return row
+
+    def jobs(self):
+        """Do what both periodic jobs do with what they have listed."""
+        row = self.row()
+        session.proceed(self.magnum.admin, row)
+        monitor.BoardMonitor(self.magnum.admin, row).poll_health_status()
+
+    def test_jobs_while_the_hook_checks(self):
+        """They do not even open the cloud."""
+        self.refuse(self.jobs)
+        self.assertEqual(0, self.cloud.calls.count("cloud", "open"))
+        self.assertEqual(self.before, self.cloud.inventory())
+
+    def test_job_before_the_hook(self):
+        """It lists the cluster while its certificates are being made."""
+        with mock.patch.object(
+            cluster_conductor.cert_manager,
+            "generate_certificates_to_cluster",
+            autospec=True,
+            side_effect=lambda *_args, **_more: session.proceed(
+                self.magnum.admin, self.row()
+            ),
+        ):
+            granted = []
+            found = self.refuse(
+                lambda: granted.extend(self.cloud.inventory("grant *"))
+            )
+        self.assertNotEqual([], granted)
+        self.assertEqual(self.before, self.cloud.inventory())
+        self.assertEqual("CREATE_FAILED", found.status)
+
+    def test_jobs_that_listed_it_before_the_refusal(self):
+        rows_listed = []
+        self.refuse(lambda: rows_listed.append(self.row()))
+        (row,) = rows_listed
+        self.assertEqual("CREATE_IN_PROGRESS", row.status)
+        session.proceed(self.magnum.admin, row)
+        one = monitor.BoardMonitor(self.magnum.admin, row)
+        one.poll_health_status()
+        self.assertEqual("UNKNOWN", one.data["health_status"])
+        for reason in one.data["health_status_reason"].values():
+            self.assertIsInstance(reason, str)
+        self.assertEqual(self.before, self.cloud.inventory())
+
+    def test_the_status_job_refuses(self):
+        self.cloud.fail_next("cloud", "user_facts")
+        self.cloud.facts.quotas = {
+            "compute.instances": quota.Allowance(limit=0)
+        }
+        cluster = self.create()
+        found = self.run_jobs(cluster)
+        self.assertEqual("CREATE_FAILED", found.status)
+        self.assertEqual(1, self.cloud.calls.count("cloud", "open"))
+        self.assertEqual(self.before, self.cloud.inventory())
+
+    def test_keystone_away_when_they_are_taken_back(self):
+        """The reason stays, and the end of the cluster takes them back."""
+        self.cloud.fail_next("cloud", "user_facts")
+        self.cloud.fail_next("identity", "revoke_service_roles")
+        self.cloud.facts.quotas = {
+            "compute.instances": quota.Allowance(limit=0)
+        }
+        cluster = self.create()
+        found = self.run_jobs(cluster)
+        self.assertIn("quota of servers", found.status_reason)
+        self.assertNotEqual(self.before, self.cloud.inventory())
+        self.handler.cluster_delete(self.magnum.context, cluster.uuid)
+        self.assertIsNone(self.run_jobs(cluster))
+        self.assertEqual(self.before, self.cloud.inventory())
+
+    def test_another_cluster_needs_them(self):
+        other = self.create(workers=0)
+        self.run_jobs(other)
+        grants = self.cloud.inventory("grant *")
+        refused = self.refuse(
+            template=other.cluster_template,
+            uuid=samples.WORKER_UUID,
+            name="refused",
+        )
+        self.assertEqual(grants, self.cloud.inventory("grant *"))
+        # The refused one keeps nothing when the other one goes.
+        self.handler.cluster_delete(self.magnum.context, other.uuid)
+        self.assertIsNone(self.run_jobs(other))
+        self.assertEqual(self.before, self.cloud.inventory())
+        self.assertEqual("CREATE_FAILED", self.magnum.reload(refused).status)
+
+    def test_deleted_together_with_a_refused_one(self):
+        other = self.create(workers=0)
+        self.run_jobs(other)
+        refused = self.refuse(
+            template=other.cluster_template,
+            uuid=samples.WORKER_UUID,
+            name="refused",
+        )
+        for one in (other, refused):
+            self.handler.cluster_delete(self.magnum.context, one.uuid)
+        for one in (other, refused):
+            self.assertIsNone(self.run_jobs(one))
+        self.assertEqual(self.before, self.cloud.inventory())
 
 
 class TestHealth(SessionTest):

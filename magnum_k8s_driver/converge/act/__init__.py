@@ -20,6 +20,7 @@ LOG = logging.getLogger(__name__)
 
 Scene = scene_module.Scene
 Settings = scene_module.Settings
+project_lock = scene_module.project_lock
 
 _PERFORMERS: dict[type, Callable[[Any, Scene], None]] = {
     actions.PrepareIdentity: create.prepare_identity,
