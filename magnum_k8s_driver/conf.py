@@ -154,7 +154,7 @@ OPERATION = [
         "healing_attempts",
         default=3,
         min=1,
-        help="How often in a row broken workers of a node group are replaced "
+        help="How often in a row broken nodes of a node group are replaced "
         "when that does not help. Then somebody must look.",
     ),
     cfg.IntOpt(

@@ -24,12 +24,12 @@ from magnum_k8s_driver import records
 from magnum_k8s_driver import rows
 from magnum_k8s_driver import session
 from magnum_k8s_driver.converge import converge
+from magnum_k8s_driver.converge import diagnosis
 from magnum_k8s_driver.converge import healing
 from magnum_k8s_driver.converge import health
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import sentences
 from magnum_k8s_driver.model import inputs
-from magnum_k8s_driver.model import spec
 from magnum_k8s_driver.ports import kubernetes
 from magnum_k8s_driver.ports import magnum_certificates
 
@@ -66,7 +66,7 @@ class BoardMonitor(monitors.MonitorBase):
         sight = self._look(thoroughly=bool(policies))
         found = health.judge(sight)
         reasons = dict(found.reasons)
-        if policies and found.unready:
+        if policies and found.status is not health.Status.HEALTHY:
             told = self._heal(policies, found)
             if told:
                 reasons[health.HEALING] = told
@@ -164,8 +164,8 @@ def observe(cluster: Any) -> observed_module.Observed:
         return converge.look(around)
 
 
-def healing_policies(cluster: Any) -> dict[str, healing.Policy]:
-    """Return how workers are healed, by UUID of their group.
+def healing_policies(cluster: Any) -> dict[str, diagnosis.Policy]:
+    """Return how nodes are healed, by UUID of their group.
 
     Empty when they are not, or not at this moment.
     """
@@ -175,9 +175,8 @@ def healing_policies(cluster: Any) -> dict[str, healing.Policy]:
     options, found = CONF.k8s_driver, {}
     wanted = rows.Rows(cluster).inputs()
     for group, one in inputs.labels_of_groups(wanted, session.site()):
-        is_worker = group.role is spec.Role.WORKER
-        if one.auto_healing_enabled and is_worker:
-            found[group.uuid] = healing.Policy(
+        if one.auto_healing_enabled:
+            found[group.uuid] = diagnosis.Policy(
                 delay=float(one.auto_healing_delay),
                 share=one.auto_healing_share / 100,
                 attempts=options.healing_attempts,
@@ -188,7 +187,7 @@ def healing_policies(cluster: Any) -> dict[str, healing.Policy]:
 
 def heal(
     cluster: Any,
-    policies: Mapping[str, healing.Policy],
+    policies: Mapping[str, diagnosis.Policy],
     *,
     seen: Mapping[str, float],
     ready: Collection[str],

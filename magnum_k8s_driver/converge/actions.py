@@ -68,6 +68,8 @@ class ChangeControlPlane:
     """Member to come that has its board."""
     dispatch: dispatch_module.Dispatch | None = None
     """Orders that go with it."""
+    healing: state.Healing | None = None
+    """Set when nobody asked for the change."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,6 +12,7 @@ import dataclasses
 
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import readiness
+from magnum_k8s_driver.converge import remedy
 from magnum_k8s_driver.converge import resize
 from magnum_k8s_driver.converge import standing
 from magnum_k8s_driver.model import members
@@ -58,24 +59,23 @@ class _View:
 
 def change(observed: observed_module.Observed) -> Change:
     """Return the next update of the control plane, nothing when it waits."""
-    cluster, group = observed.cluster, observed.record.control_plane
-    nothing = Change()
+    cluster, nothing = observed.cluster, Change()
     if cluster is None or not cluster.state.initialised:
         return nothing
     phase = cluster.stack.phase
     if phase is heat.StackPhase.IN_PROGRESS:
         return nothing
     if phase is not heat.StackPhase.FAILED:
-        return _change(observed, group.node_count)
+        return next_change(observed)
     if observed.removal is None or quorum_problem(observed):
         # Only the user may say "go on", be it with another group.
         return nothing
-    found = _change(observed, group.node_count)
-    return dataclasses.replace(found, again=True)
+    return dataclasses.replace(next_change(observed), again=True)
 
 
-def _change(observed: observed_module.Observed, count: int) -> Change:
-    nothing = Change()
+def next_change(observed: observed_module.Observed) -> Change:
+    """Return the next update towards the size, whatever Heat does."""
+    nothing, count = Change(), observed.record.control_plane.node_count
     view = _view(observed)
     gone = tuple(
         name
@@ -166,14 +166,41 @@ def _sized(
         ranked = resize.least_useful(view.nodes, list(view.staying))
         others = tuple(one for one in view.staying if one != ranked[0])
         return Change(drain=(ranked[0],) if view.ready(others) else ())
-    if surplus < 0 and view.ready(view.staying):
-        cluster = observed.cluster
-        boards = cluster.boards if cluster else {}
+    if surplus < 0 and _may_grow(observed, view):
         (name,) = observed.members_of(
             observed.record.control_plane
         ).next_names(1)
-        return Change(add=name) if name in boards else Change(prepare=name)
+        ready = _has_board(observed, name)
+        return Change(add=name) if ready else Change(prepare=name)
     return Change()
+
+
+def _has_board(observed: observed_module.Observed, member: str) -> bool:
+    """Tell whether a member to come has where to write.
+
+    A handle that failed is there and has no URL.
+    """
+    cluster = observed.cluster
+    if cluster is None or member not in cluster.boards:
+        return False
+    return bool((cluster.stack.outputs.get("boards") or {}).get(member))
+
+
+def _may_grow(observed: observed_module.Observed, view: _View) -> bool:
+    """Tell whether the next member may come.
+
+    Healing does not wait for others that are broken as long as etcd keeps
+    its majority with one more.
+    """
+    if view.ready(view.staying):
+        return True
+    cluster = observed.cluster
+    if cluster is None or not remedy.heals(observed, cluster.state.stack):
+        return False
+    if not set(view.staying) <= set(view.voters):
+        return False
+    working = [one for one in view.staying if view.ready((one,))]
+    return len(working) > (len(view.voters) + 1) // 2
 
 
 def _view(observed: observed_module.Observed) -> _View:

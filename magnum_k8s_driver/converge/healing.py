@@ -1,72 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which workers are replaced although nobody asked for it. Pure.
+"""Which nodes are replaced although nobody asked for it. Pure.
 
-Only a signed and fresh digest is evidence, and a node's time of not being
-ready ends with the digest: what happened since is unknown. What is chosen is
-written into the group's stack at once; the status job brings it to its end
-as it does a resize.
-
-Control-plane members are not replaced here: that needs a quorum check and
-etcd's consent. :func:`ailing` takes any group; :func:`choose` asks it about
-workers only.
+What is chosen is written into the group's stack at once; the status job
+brings it to its end as it does a resize. The control plane comes first and
+alone.
 """
 
 from collections.abc import Collection, Mapping
 import dataclasses
 
 from magnum_k8s_driver.converge import actions
+from magnum_k8s_driver.converge import control_plane_healing
+from magnum_k8s_driver.converge import diagnosis
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import readiness
 from magnum_k8s_driver.converge import remedy
-from magnum_k8s_driver.converge import sentences
-from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import members
 from magnum_k8s_driver.model import record
 from magnum_k8s_driver.model import state
 from magnum_k8s_driver.ports import heat
 
-SILENT = "NodeStatusUnknown"
-"""Kubernetes' reason when a kubelet reports no more: nothing on that node
-would hear an order to drain."""
-
-_NAMED = 3
-"""How many nodes a reason names; the others are counted."""
-_FORGIVEN = 86_400.0
-"""Seconds after which an attempt that did not help counts no more."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Policy:
-    """How the workers of a group are healed."""
-
-    delay: float
-    """Seconds a node may be not ready."""
-    share: float
-    """Of the group, at once; a number from 0 to 1."""
-    attempts: int
-    backoff: float
-    """Seconds between the first two attempts, then doubled."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Ailment:
-    """A member that has not been ready for some time."""
-
-    member: members.Member
-    node: str
-    since: float
-    """Seconds since the epoch."""
-    why: str
-    """Words, no full stop."""
-    deaf: bool
-    """It cannot drain itself."""
+Change = actions.ChangeMembers | actions.ChangeControlPlane
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
     """What healing does now, and why it does no more."""
 
-    changes: tuple[actions.ChangeMembers, ...] = ()
+    changes: tuple[Change, ...] = ()
     waiting: tuple[str, ...] = ()
     """Sentences about groups with nodes that would have to be replaced."""
     unfinished: bool = False
@@ -80,7 +41,7 @@ class Verdict:
 
 def choose(
     observed: observed_module.Observed,
-    policies: Mapping[str, Policy],
+    policies: Mapping[str, diagnosis.Policy],
     *,
     seen: Mapping[str, float],
     ready: Collection[str] = (),
@@ -98,19 +59,17 @@ def choose(
     cluster = observed.cluster
     if cluster is None or observed.record.intent is not record.Intent.NOTHING:
         return Verdict()
-    changes, waiting = [], []
-    for group in observed.record.workers:
-        stack = observed.workers.get(group.uuid)
+    changes: list[Change] = []
+    waiting = []
+    for group in (observed.record.control_plane, *observed.record.workers):
         policy = policies.get(group.uuid)
-        if stack is None or policy is None:
-            continue
-        if group.intent is not record.Intent.NOTHING or (
-            after_failure and not remedy.heals(observed, stack)
+        if policy is None or not _may_be_healed(
+            observed, group, after_failure
         ):
             continue
         ill = [
             one
-            for one in ailing(observed, group, seen)
+            for one in diagnosis.ailing(observed, group, seen)
             if one.node not in ready
         ]
         found = _treat(observed, group, policy, ill)
@@ -118,99 +77,59 @@ def choose(
             waiting.append(found)
         elif found is not None:
             changes.append(found)
+            if isinstance(found, actions.ChangeControlPlane):
+                break
     return Verdict(
         changes=tuple(changes),
         waiting=tuple(waiting),
-        unfinished=_is_unfinished(observed),
+        unfinished=_is_unfinished(observed, after_failure),
     )
 
 
-def ailing(
+def _may_be_healed(
     observed: observed_module.Observed,
     group: record.GroupRecord,
-    seen: Mapping[str, float],
-) -> tuple[Ailment, ...]:
-    """Return the members that are not ready, the longest ill first."""
-    digest = observed.digest
-    if digest is None:
-        return ()
-    found = [
-        _examine(observed, digest, group, member, seen)
-        for member in observed.members_of(group).all
-        if member.state is members.MemberState.ACTIVE
-    ]
-    ill = [one for one in found if one is not None]
-    return tuple(sorted(ill, key=lambda one: one.since))
-
-
-def _examine(
-    observed: observed_module.Observed,
-    digest: board.Digest,
-    group: record.GroupRecord,
-    member: members.Member,
-    seen: Mapping[str, float],
-) -> Ailment | None:
-    name = observed.record.node_name(group, member.name)
-    known, server = digest.nodes.get(name), observed.servers.get(name)
-    if known is not None and known.ready:
-        return None
-    since = known.since if known else None
-    if since is None:
-        since = seen.get(name)
-    if server is None:
-        why = "its server is gone"
-    elif server.status != "ACTIVE":
-        fault = f": {sentences.plain(server.fault)}" if server.fault else ""
-        why = f"its server is {server.status}{fault}"
-    elif known is None:
-        why = "it is not in the cluster"
-    else:
-        why = known.reason or "it gives no reason"
-    return Ailment(
-        member=member,
-        node=name,
-        since=observed.now if since is None else since,
-        why=sentences.short(why),
-        deaf=server is None
-        or server.status != "ACTIVE"
-        or known is None
-        or known.reason.startswith(SILENT),
-    )
+    after_failure: bool,
+) -> bool:
+    found = observed.state_of(group)
+    if found is None or group.intent is not record.Intent.NOTHING:
+        return False
+    return remedy.heals(observed, found) or not after_failure
 
 
 def _treat(
     observed: observed_module.Observed,
     group: record.GroupRecord,
-    policy: Policy,
-    ill: list[Ailment],
-) -> actions.ChangeMembers | str | None:
+    policy: diagnosis.Policy,
+    ill: list[diagnosis.Ailment],
+) -> Change | str | None:
     """Return the change of a group, or why it has to wait."""
-    digest, stack = observed.digest, observed.workers[group.uuid]
-    if digest is None:
-        return None
-    due = [one for one in ill if digest.time - one.since >= policy.delay]
+    if group == observed.record.control_plane:
+        return control_plane_healing.treat(observed, policy, ill)
+    stack = observed.workers[group.uuid]
+    due = diagnosis.due(observed, policy, ill)
     if not due:
         return None
+    made = diagnosis.attempts(observed, group, due)
     reason = (
         _obstacle(observed, stack)
-        or _doubt(observed, digest, group)
-        or _patience(observed, stack, policy, due)
+        or diagnosis.doubt(observed, group)
+        or diagnosis.patience(observed, group, policy, made)
     )
     if reason:
-        return f"{_title(group)} {reason}."
+        return f"{diagnosis.title(group)} {reason}."
     limit = max(1, int(policy.share * group.node_count))
     chosen = due[:limit]
     # Heat would make these anew under their old names, whatever is asked.
     chosen += [
         one
         for one in ill
-        if one not in chosen and _is_lost(observed, one.node)
+        if one not in chosen and diagnosis.is_lost(observed, one.node)
     ]
-    attempt = _attempts(observed, stack, due) + 1
     told = state.Healing(
-        attempt=attempt,
+        attempt=made + 1,
         started=observed.now,
-        reason=_told(observed, digest.time, chosen, attempt),
+        reason=diagnosis.told(observed, chosen, made + 1),
     )
     return _change(stack, group, chosen, told)
 
@@ -218,7 +137,7 @@ def _treat(
 def _change(
     stack: observed_module.WorkerStack,
     group: record.GroupRecord,
-    chosen: list[Ailment],
+    chosen: list[diagnosis.Ailment],
     told: state.Healing,
 ) -> actions.ChangeMembers:
     leaving = {one.member.name for one in chosen}
@@ -241,124 +160,37 @@ def _obstacle(
     observed: observed_module.Observed, stack: observed_module.WorkerStack
 ) -> str:
     """Return why nothing may be changed at this moment."""
-    stacks = [stack.stack]
-    if observed.cluster is not None:
-        stacks.append(observed.cluster.stack)
-    for one in stacks:
-        if one.phase is heat.StackPhase.IN_PROGRESS:
-            return f"waits for Heat, which works on stack {one.name}"
-    if observed.upgrade is not None:
-        return "waits for the end of the upgrade"
+    reason = control_plane_healing.obstacle(observed, stack.stack)
+    if reason:
+        return reason
     for node in readiness.nodes(observed, observed.record.control_plane):
         if node.stage is readiness.Stage.FAILED:
             return f"waits for control-plane node {node.name}, which failed"
     return ""
 
 
-def _doubt(
-    observed: observed_module.Observed,
-    digest: board.Digest,
-    group: record.GroupRecord,
-) -> str:
-    """Return which ready node a change of the group would destroy.
+def _is_unfinished(
+    observed: observed_module.Observed, after_failure: bool
+) -> bool:
+    """Tell whether healing was begun and Magnum does not know of it.
 
-    Heat replaces a server that Nova calls broken or does not list, but the
-    machine may run: after a migration that failed, say.
+    Where Heat has failed, Magnum does: another attempt has its time.
     """
-    for member in observed.members_of(group).all:
-        name = observed.record.node_name(group, member.name)
-        known = digest.nodes.get(name)
-        if known is not None and known.ready and _is_lost(observed, name):
-            return (
-                f"waits, because {name} is ready although Nova has no "
-                "working server of that name: repair the server in Nova, or "
-                "name the node in a resize"
-            )
-    return ""
-
-
-def _patience(
-    observed: observed_module.Observed,
-    stack: observed_module.WorkerStack,
-    policy: Policy,
-    due: list[Ailment],
-) -> str:
-    """Return why another attempt has to wait, or is none."""
-    attempts, last = _attempts(observed, stack, due), stack.state.healing
-    if not attempts or last is None:
-        return ""
-    if attempts >= policy.attempts:
-        return (
-            f"stopped after {attempts} attempts in vain ({last.reason}); "
-            "remove the cause and resize the node group to its size"
-        )
-    pause = policy.backoff * 2 ** (attempts - 1)
-    left = last.started + pause - observed.now
-    if left > 0:
-        return f"waits {_minutes(left)} until its next attempt"
-    return ""
-
-
-def _attempts(
-    observed: observed_module.Observed,
-    stack: observed_module.WorkerStack,
-    due: list[Ailment],
-) -> int:
-    """Return how many attempts in a row have not helped.
-
-    One did not help when what it made must be replaced again, or has not
-    become ready.
-    """
-    last = stack.state.healing
-    if last is None or observed.now - last.started > _FORGIVEN:
-        return 0
-    remedy = f"{state.HEAL}-"
-    again = any(one.member.operation.startswith(remedy) for one in due)
-    return last.attempt if again else 0
-
-
-def _is_unfinished(observed: observed_module.Observed) -> bool:
-    return any(
-        remedy.heals(observed, one)
-        and (
-            one.stack.phase is heat.StackPhase.IN_PROGRESS
-            or any(
-                member.state is members.MemberState.DRAINING
-                for member in one.state.members.all
-            )
-        )
-        for one in observed.workers.values()
-    )
-
-
-def _is_lost(observed: observed_module.Observed, node: str) -> bool:
-    server = observed.servers.get(node)
-    return server is None or server.status == "ERROR"
-
-
-def _told(
-    observed: observed_module.Observed,
-    seen: float,
-    chosen: list[Ailment],
-    attempt: int,
-) -> str:
-    prefix = f"{observed.record.prefix}-"
-    parts = [
-        f"{one.node.removeprefix(prefix)} not ready for "
-        f"{_minutes(seen - one.since)} ({one.why})"
-        for one in chosen[:_NAMED]
-    ]
-    more = len(chosen) - _NAMED
-    text = f"replacing {', '.join(parts)}"
-    text += f" and {more} more" if more > 0 else ""
-    return f"{text}, attempt {attempt}" if attempt > 1 else text
-
-
-def _minutes(seconds: float) -> str:
-    if seconds < 120:
-        return f"{max(round(seconds), 0)} s"
-    return f"{round(seconds / 60)} minutes"
-
-
-def _title(group: record.GroupRecord) -> str:
-    return f"Healing of node group {group.name}"
+    for one in observed.stacks:
+        found = observed_module.state_of(one)
+        if not remedy.heals(observed, found):
+            continue
+        if one.stack.phase is heat.StackPhase.IN_PROGRESS:
+            return True
+        if after_failure and one.stack.phase is heat.StackPhase.FAILED:
+            continue
+        if any(
+            member.state is members.MemberState.DRAINING
+            for member in found.members.all
+        ):
+            return True
+        if one is observed.cluster and control_plane_healing.is_short(
+            observed
+        ):
+            return True
+    return False

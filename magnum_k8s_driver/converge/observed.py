@@ -100,6 +100,11 @@ class Observed:
         return (*first, *self.workers.values())
 
     @property
+    def states(self) -> tuple[state_module.StackState, ...]:
+        """Return what each stack remembers."""
+        return tuple(state_of(one) for one in self.stacks)
+
+    @property
     def upgrade(self) -> state_module.UpgradeTarget | None:
         """Return the target of the upgrade that is under way."""
         if self.cluster is None:
@@ -116,3 +121,10 @@ class Observed:
         if newest and self.now - newest.time > DIGEST_STALE_SECONDS:
             return None
         return newest
+
+
+def state_of(stack: ClusterStack | WorkerStack) -> state_module.StackState:
+    """Return what any stack of a cluster remembers."""
+    if isinstance(stack, ClusterStack):
+        return stack.state.stack
+    return stack.state

@@ -183,8 +183,10 @@ def problems(observed: observed_module.Observed) -> tuple[str, ...]:
         found += failures.of_stack(one.stack, one.failures)
     for group in observed.record.kept_groups:
         found += _server_problems(observed, group)
-    for node in nodes(observed, observed.record.control_plane):
-        if node.stage is Stage.FAILED and node.error is not None:
+    for node in _awaited(observed, observed.record.control_plane):
+        # One that cannot drain goes when its time is over.
+        failed = node.stage is Stage.FAILED and not node.draining
+        if failed and node.error is not None:
             found.append(node_sentence(node))
     for group in observed.record.kept_groups:
         found += _order_problems(observed, group)

@@ -6,24 +6,21 @@ from magnum_k8s_driver.model import record
 from magnum_k8s_driver.model import state
 
 
-def heals(
-    observed: observed_module.Observed, stack: observed_module.WorkerStack
-) -> bool:
+def heals(observed: observed_module.Observed, stack: state.StackState) -> bool:
     """Tell whether healing was the last that happened to a group.
 
     Nobody has begun anything with the cluster since.
+
+    :param stack: what the group's stack remembers.
     """
-    operation = stack.state.operation
+    operation = stack.operation
     if operation is None or operation.kind != state.HEAL:
         return False
     if observed.removal is not None:
         return False
-    states = [one.state for one in observed.workers.values()]
-    if observed.cluster is not None:
-        states.append(observed.cluster.state.stack)
     begun = [
         one.operation.started
-        for one in states
+        for one in observed.states
         if one.operation and one.operation.kind != state.HEAL
     ]
     asked = (
@@ -36,9 +33,9 @@ def heals(
 def reasons(observed: observed_module.Observed) -> tuple[str, ...]:
     """Return who is replaced because of what, where healing goes on."""
     return tuple(
-        one.state.healing.reason
-        for one in observed.workers.values()
-        if one.state.healing is not None and heals(observed, one)
+        one.healing.reason
+        for one in observed.states
+        if one.healing is not None and heals(observed, one)
     )
 
 
@@ -46,12 +43,10 @@ def made(
     observed: observed_module.Observed, group: record.GroupRecord
 ) -> frozenset[str]:
     """Return the members that the last healing of a group named."""
-    stack = observed.workers.get(group.uuid)
-    operation = stack.state.operation if stack else None
+    stack = observed.state_of(group)
+    operation = stack.operation if stack else None
     if stack is None or operation is None or not heals(observed, stack):
         return frozenset()
     return frozenset(
-        one.name
-        for one in stack.state.members.all
-        if one.operation == operation.id
+        one.name for one in stack.members.all if one.operation == operation.id
     )

@@ -333,10 +333,9 @@ def _unfinished(observed: observed_module.Observed) -> str:
 
 def _since_update(observed: observed_module.Observed) -> float:
     """Return seconds since the newest operation began."""
-    states = [one.state for one in observed.workers.values()]
-    if observed.cluster is not None:
-        states.append(observed.cluster.state.stack)
-    started = [one.operation.started for one in states if one.operation]
+    started = [
+        one.operation.started for one in observed.states if one.operation
+    ]
     # Rows that are being worked on were last saved when that began.
     started += [
         group.changed

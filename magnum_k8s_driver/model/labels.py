@@ -262,7 +262,7 @@ class Labels:
     )
     npd_enabled: bool = _switch("npd_enabled", False, "Node problem detector.")
     auto_healing_enabled: bool = _switch(
-        "auto_healing_enabled", False, "Replace broken workers unasked."
+        "auto_healing_enabled", False, "Replace broken nodes unasked."
     )
     auto_healing_delay: int = _opt(
         "auto_healing_delay", t.Integer(30), "600", "Least seconds not ready."

@@ -157,15 +157,19 @@ class FakeNodes:
 
     def _execute(self, node: FakeNode) -> None:
         """Let one member do what orders nobody has executed ask for."""
-        voters = self.etcd.setdefault(node.cluster, set())
         key = self._key(node)
         wanted = orders.decode(node.metadata, key) if key else None
         done = self.acknowledged.get(node.cluster)
         if wanted is None or (done and done.seq >= wanted.seq):
             return
+        if not self._has_quorum(node.cluster):
+            return
         if node.server.name in wanted.remove_etcd:
             return
-        voters -= set(wanted.remove_etcd)
+        problems = [
+            self._remove_etcd(node.cluster, name)
+            for name in wanted.remove_etcd
+        ]
         for other in self.by_id.values():
             name = other.server.name
             for label, value in wanted.node_labels.get(name, {}).items():
@@ -187,11 +191,41 @@ class FakeNodes:
             for server_id, other in list(self.by_id.items()):
                 if other.server.name == name:
                     del self.by_id[server_id]
-        error = self.behaviour(node).orders_error
+        error = self.behaviour(node).orders_error or "; ".join(
+            one for one in problems if one
+        )
         state = orders.AckState.FAILED if error else orders.AckState.DONE
         self.acknowledged[node.cluster] = orders.Acknowledgement(
             seq=wanted.seq, state=state, message=error
         )
+
+    def may_lose(self, server: compute_module.FakeServer) -> bool:
+        """Tell whether etcd keeps its majority without a server."""
+        cluster = server.metadata.get("magnum_cluster", "")
+        left = self._etcd_running(cluster) - {server.name}
+        voters = self.etcd.get(cluster, set())
+        return len(left & voters) > len(voters) // 2
+
+    def _remove_etcd(self, cluster: str, name: str) -> str:
+        """Remove an etcd member; return why not, empty when it is gone."""
+        voters = self.etcd.setdefault(cluster, set())
+        others = voters - {name}
+        healthy = others & self._etcd_running(cluster)
+        if name in voters and len(healthy) < len(others) // 2 + 1:
+            return f"only {len(healthy)} of {len(others)} are healthy"
+        voters.discard(name)
+        return ""
+
+    def _etcd_running(self, cluster: str) -> set[str]:
+        return {
+            node.server.name
+            for node in self._living()
+            if node.joined and node.control_plane and node.cluster == cluster
+        }
+
+    def _has_quorum(self, cluster: str) -> bool:
+        voters = self.etcd.get(cluster, set())
+        return len(voters & self._etcd_running(cluster)) > len(voters) // 2
 
     def _living(self) -> list[FakeNode]:
         return [
@@ -252,10 +286,7 @@ class FakeNodes:
         return PHASES[min(index, len(PHASES) - 1)]
 
     def _control_plane_is_up(self, cluster: str) -> bool:
-        return any(
-            node.joined and node.control_plane and node.cluster == cluster
-            for node in self._living()
-        )
+        return self._has_quorum(cluster)
 
     def _upgrade(self, node: FakeNode, how: Behaviour, now: float) -> None:
         wanted = node.metadata.get("magnum_version", node.version)
@@ -370,7 +401,7 @@ class FakeNodes:
         node.sequence += 1
         head = {"v": 1, "seq": node.sequence, "t": now}
         _signal(handle, board.REPORT, {**head, **report}, key, "SUCCESS")
-        if node.joined:
+        if node.joined and self._has_quorum(node.cluster):
             body = {**head, "nodes": nodes}
             _signal(handle, board.DIGEST, body, key, "SUCCESS")
 

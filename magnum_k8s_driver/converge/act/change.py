@@ -26,14 +26,8 @@ def change_members(
     stack = scene.observed.workers[action.group_uuid]
     operation = stack.state.operation
     if operation is None or action.drain or action.add:
-        kind = "resize"
-        if action.healing or remedy.heals(scene.observed, stack):
-            kind = state_module.HEAL
-        operation = state_module.Operation(
-            id=f"{kind}-{stack.state.generation + 1}",
-            kind=kind,
-            started=scene.observed.now,
-        )
+        unasked = action.healing is not None
+        operation = _new_operation(scene, stack.state, unasked=unasked)
     kept = stack.state.members.without(*action.remove)
     kept = kept.marked(
         members_module.MemberState.DRAINING, operation.id, *action.drain
@@ -62,13 +56,7 @@ def change_control_plane(
     cluster = scene.cluster
     spec = orders.at_running_version(scene, scene.load_spec())
     before = cluster.state.stack
-    operation = before.operation
-    if operation is None or operation.target is None:
-        operation = state_module.Operation(
-            id=f"resize-{before.generation + 1}",
-            kind="resize",
-            started=scene.observed.now,
-        )
+    operation = _step(scene, before, unasked=action.healing is not None)
     changed = before.members.without(*action.remove)
     changed = changed.marked(
         members_module.MemberState.DRAINING, operation.id, *action.drain
@@ -83,7 +71,11 @@ def change_control_plane(
         )
     state = dataclasses.replace(
         orders.dispatched(scene, action.dispatch),
-        stack=before.advanced(members=changed, operation=operation),
+        stack=before.advanced(
+            members=changed,
+            operation=operation,
+            healing=action.healing or before.healing,
+        ),
     )
     update = cluster_stack.update(
         spec,
@@ -93,6 +85,34 @@ def change_control_plane(
     )
     stacks.update(
         scene.cloud.heat, cluster.stack.id, update, action.generation
+    )
+
+
+def _step(
+    scene: scene_module.Scene,
+    before: state_module.StackState,
+    *,
+    unasked: bool,
+) -> state_module.Operation:
+    """Return the operation of a change; that of an upgrade stays."""
+    operation = before.operation
+    if operation is not None and operation.target is not None:
+        return operation
+    return _new_operation(scene, before, unasked=unasked)
+
+
+def _new_operation(
+    scene: scene_module.Scene,
+    before: state_module.StackState,
+    *,
+    unasked: bool,
+) -> state_module.Operation:
+    heals = unasked or remedy.heals(scene.observed, before)
+    kind = state_module.HEAL if heals else "resize"
+    return state_module.Operation(
+        id=f"{kind}-{before.generation + 1}",
+        kind=kind,
+        started=scene.observed.now,
     )
 
 

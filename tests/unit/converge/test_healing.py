@@ -7,12 +7,16 @@ import functools
 import testtools
 
 from magnum_k8s_driver.converge import converge
+from magnum_k8s_driver.converge import diagnosis
 from magnum_k8s_driver.converge import healing
+from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import record as record_module
 from tests.unit.converge import simulation
 
 DELAY = 600.0
-POLICY = healing.Policy(delay=DELAY, share=0.25, attempts=3, backoff=DELAY / 2)
+POLICY = diagnosis.Policy(
+    delay=DELAY, share=0.25, attempts=3, backoff=DELAY / 2
+)
 Outcome = record_module.Outcome
 
 
@@ -295,7 +299,7 @@ class HealingTest(testtools.TestCase):
         self.silence("*worker-1")
         self.wait()
         node = self.sim.cloud.nodes.named("*cp-0")
-        node.error = healing.board.NodeError(phase="x", message="no disk")
+        node.error = board.NodeError(phase="x", message="no disk")
         self.sim.cloud.tick(60)
         (waiting,) = self.heal().waiting
         self.assertRegex(waiting, "waits for control-plane node .*cp-0")
