@@ -45,7 +45,13 @@ class _Roll:
     done: tuple[str, ...]
     draining: tuple[str, ...]
     gone: tuple[str, ...]
-    """Draining members that can be taken off the list."""
+    """Members that can be taken off the list: drained, or without a working
+    server. Heat would make that anew with the orders of its first boot."""
+
+    @property
+    def staying(self) -> int:
+        """Return how many members are there to stay."""
+        return len(self.old) + len(self.pending) + len(self.done)
 
 
 def is_done(
@@ -55,7 +61,7 @@ def is_done(
 ) -> bool:
     """Tell whether every member of a group is at the target and ready."""
     roll = _roll(observed, group, target, 0.0)
-    if roll.old or roll.pending or roll.draining:
+    if roll.old or roll.pending or roll.draining or roll.gone:
         return False
     worker = observed.workers.get(group.uuid)
     if worker is not None:
@@ -113,14 +119,16 @@ def _step(
     roll = _roll(observed, group, target, drain_timeout)
     if is_worker and asked and _named(observed, group):
         return _abandon(group, roll, _named(observed, group))
+    missing = group.node_count - roll.staying if is_worker else 0
     if failed:
         return Step(group=group, order=failed)
     if is_worker and _is_replaced(observed, group, target):
         return _replace(group, roll, target.batch_size)
+    add = max(missing, 0)
     if roll.pending:
-        return Step(group=group, remove=roll.gone)
+        return Step(group=group, remove=roll.gone, add=add)
     batch = target.batch_size if is_worker else 1
-    return Step(group=group, order=roll.old[:batch], remove=roll.gone)
+    return Step(group=group, order=roll.old[:batch], remove=roll.gone, add=add)
 
 
 def progress(
@@ -145,9 +153,11 @@ def progress(
 
 def _replace(group: record.GroupRecord, roll: _Roll, batch: int) -> Step:
     """Let new members come, then as many old ones go."""
+    surplus = roll.staying - group.node_count
+    if surplus < 0:
+        return Step(group=group, remove=roll.gone, add=-surplus)
     if roll.pending:
         return Step(group=group, remove=roll.gone)
-    surplus = len(roll.done) + len(roll.old) - group.node_count
     if roll.old and surplus > 0:
         return Step(group=group, drain=roll.old[:surplus], remove=roll.gone)
     still_draining = set(roll.draining) - set(roll.gone)
@@ -159,8 +169,12 @@ def _abandon(
     group: record.GroupRecord, roll: _Roll, named: tuple[str, ...]
 ) -> Step:
     """Let the named members go and as many at the target come."""
-    drain = tuple(one for one in named if one not in roll.draining)
-    return Step(group=group, drain=drain, remove=roll.gone, add=len(drain))
+    going = {*roll.draining, *roll.gone}
+    drain = tuple(one for one in named if one not in going)
+    missing = group.node_count - roll.staying + len(drain)
+    return Step(
+        group=group, drain=drain, remove=roll.gone, add=max(missing, 0)
+    )
 
 
 def _named(
@@ -197,10 +211,13 @@ def _roll(
     is_worker = group.role is spec.Role.WORKER
     image = target.images.get(group.uuid, "")
     views = readiness.nodes(observed, group)
+    lost = _lost(observed, group)
     for member, view in zip(
         observed.members_of(group).all, views, strict=True
     ):
-        if member.state is members.MemberState.DRAINING:
+        if member.name in lost:
+            found["gone"].append(member.name)
+        elif member.state is members.MemberState.DRAINING:
             found["draining"].append(member.name)
             if resize.may_go(observed, group, view, drain_timeout):
                 found["gone"].append(member.name)
@@ -217,3 +234,13 @@ def _roll(
         else:
             found["pending"].append(member.name)
     return _Roll(**{name: tuple(value) for name, value in found.items()})
+
+
+def _lost(
+    observed: observed_module.Observed, group: record.GroupRecord
+) -> set[str]:
+    """Return workers without a working server, when Heat is not at them."""
+    worker = observed.workers.get(group.uuid)
+    if worker is None or worker.stack.phase is heat.StackPhase.IN_PROGRESS:
+        return set()
+    return resize.lost_members(observed, group)

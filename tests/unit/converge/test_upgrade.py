@@ -127,6 +127,42 @@ class TestReplaced(testtools.TestCase):
         self.assertEqual(2, fewest)
 
 
+class TestLost(testtools.TestCase):
+    """Heat would make a lost server anew with the orders of its first boot."""
+
+    def upgrade(self, image, pattern):
+        sim = test_resize.running().with_count(3)
+        sim.resize(3)
+        sim.run()
+        sim.upgrade(NEW, image=image)
+        while not any(
+            version == NEW and "worker" in name
+            for name, version in sim.versions().items()
+        ):
+            sim.converge()
+            sim.cloud.tick(5)
+        sim.cloud.compute.break_(pattern)
+        written = sim.run()
+        self.assertEqual(COMPLETE, written.outcome, written.reason)
+        self.assertEqual({NEW}, set(sim.versions().values()))
+        booted = [name for name, _id in sim.cloud.compute.booted]
+        self.assertEqual(sorted(set(booted)), sorted(booted))
+        return sorted(x for x in sim.servers() if "worker" in x)
+
+    def test_one_that_waits_for_its_turn(self):
+        left = self.upgrade(None, "*-worker-2")
+        self.assertEqual(["worker-0", "worker-1", "worker-3"], left)
+
+    def test_one_that_was_done(self):
+        left = self.upgrade(None, "*-worker-0")
+        self.assertEqual(["worker-1", "worker-2", "worker-3"], left)
+
+    def test_one_that_came_with_a_new_image(self):
+        left = self.upgrade("another-image", "*-worker-3")
+        self.assertEqual(3, len(left))
+        self.assertNotIn("worker-3", left)
+
+
 class TestUpdates(testtools.TestCase):
     def test_no_more_updates_than_batches_need(self):
         sim = test_resize.running()
