@@ -11,6 +11,7 @@ sys.path.insert(0, str(ROOT / "doc/ext"))
 project = "magnum_k8s_driver"
 copyright = "the magnum_k8s_driver maintainers"
 extensions = [
+    "cause_reference",
     "label_reference",
     "openstackdocstheme",
     "oslo_config.sphinxext",

@@ -8,6 +8,7 @@ from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.model import facts as facts_module
 from magnum_k8s_driver.model import inputs
 from magnum_k8s_driver.model import spec
+from tests import catalogue
 from tests import samples
 
 MISSING = facts_module.Missing()
@@ -24,7 +25,10 @@ def problems(*, facts=None, site=samples.SITE, **changes):
     try:
         make(facts=facts, site=site, **changes)
     except exceptions.InvalidClusterSpec as error:
-        return [problem.sentence for problem in error.problems]
+        found = [problem.sentence for problem in error.problems]
+        unlisted = [one for one in found if not catalogue.holds(one)]
+        assert not unlisted, f"not in the user guide: {unlisted}"
+        return found
     return []
 
 
