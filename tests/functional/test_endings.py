@@ -140,7 +140,8 @@ class EndingsTest(base.LabTest):
 
         def tells():
             # Magnum empties the reason before it calls the driver.
-            return told in (self.magnum.cluster(uuid)["status_reason"] or "")
+            found = self.magnum.cluster(uuid) or {}
+            return told in (found.get("status_reason") or "")
 
         base.until(tells, 60, lambda: str(self.magnum.cluster(uuid)))
         # Two hours later.
