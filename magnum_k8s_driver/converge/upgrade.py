@@ -145,10 +145,29 @@ def progress(
             title = "workers" if group.is_default else f"group {group.name}"
         text = f"{title} {len(roll.done)}/{group.node_count} at"
         text += f" {target.version}"
-        if roll.draining:
-            text += f", draining {len(roll.draining)}"
+        draining = _draining(observed, group, roll)
+        if draining:
+            text += f", draining {draining}"
+        rest = len(roll.draining) + len(roll.pending) - draining
+        if rest:
+            text += f", waiting for {rest}"
         parts.append(text)
     return f"upgrading to {target.version}: {', '.join(parts)}"
+
+
+def _draining(
+    observed: observed_module.Observed, group: record.GroupRecord, roll: _Roll
+) -> int:
+    """Return how many nodes drain: to go, or to be upgraded in place."""
+    views = zip(
+        observed.members_of(group).names,
+        readiness.nodes(observed, group),
+        strict=True,
+    )
+    return len(roll.draining) + sum(
+        view.phase.startswith("drain") and name in roll.pending
+        for name, view in views
+    )
 
 
 def _replace(group: record.GroupRecord, roll: _Roll, batch: int) -> Step:

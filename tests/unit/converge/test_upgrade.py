@@ -47,7 +47,7 @@ class TestInPlace(testtools.TestCase):
         sim.run()
         self.assertIn(
             f"Upgrading to {NEW}: control plane 1/1 at {NEW}, workers 1/2 "
-            f"at {NEW}.",
+            f"at {NEW}, waiting for 1.",
             sim.history,
         )
 
@@ -163,13 +163,55 @@ class TestLost(testtools.TestCase):
         self.assertNotIn("worker-3", left)
 
 
-class TestUpdates(testtools.TestCase):
-    def test_no_more_updates_than_batches_need(self):
-        sim = test_resize.running()
-        sim.resize(20)
-        sim.run()
-        before = sim.cloud.calls.count("heat", "update")
-        sim.upgrade(NEW, batch=5)
-        self.assertEqual(COMPLETE, sim.run().outcome)
-        # Target in, one control plane, four batches, target out.
-        self.assertEqual(7, sim.cloud.calls.count("heat", "update") - before)
+class TestHundredWorkers(testtools.TestCase):
+    """No more updates than batches need, and reasons that tell progress."""
+
+    def setUp(self):
+        super().setUp()
+        self.sim = test_resize.running()
+        self.sim.cloud.compute.build_seconds = 5.0
+        self.sim.resize(100)
+        self.assertEqual(COMPLETE, self.sim.run().outcome)
+        self.before = self.sim.cloud.calls.count("heat", "update")
+
+    def upgrade(self, image=None):
+        self.sim.upgrade(NEW, batch=10, image=image)
+        self.sim.history.clear()
+        self.assertEqual(COMPLETE, self.sim.run().outcome)
+        self.assertEqual({NEW}, set(self.sim.versions().values()))
+        for one in self.sim.history[:-1]:
+            self.assertRegex(
+                one,
+                rf"^Upgrading to {NEW}: control plane [01]/1 at {NEW}"
+                rf"(, waiting for 1)?, workers \d+/100 at {NEW}"
+                r"(, draining \d+)?(, waiting for \d+)?\.$"
+                # Heat is about to forget the target.
+                r"|^Control plane 1/1 ready, workers 100/100 ready\.$",
+            )
+        return self.sim.cloud.calls.count("heat", "update") - self.before
+
+    def assert_told(self, *phrases):
+        told = " ".join(self.sim.history)
+        for one in phrases:
+            self.assertIn(one, told)
+
+    def test_in_place(self):
+        # Target in, one control plane, ten batches, target out.
+        self.assertEqual(13, self.upgrade())
+        self.assert_told(
+            *(
+                f"workers {done}/100 at {NEW}, waiting for 10."
+                for done in range(0, 100, 10)
+            )
+        )
+
+    def test_by_image(self):
+        # Beside that: each batch joins, is announced, and lets the old drain;
+        # those go when the next ones come, the last by themselves.
+        self.assertEqual(2 + 1 + 10 * 3 + 1, self.upgrade("new-image"))
+        self.assert_told(
+            *(
+                f"workers {done}/100 at {NEW}, draining 10."
+                for done in range(10, 101, 10)
+            )
+        )
