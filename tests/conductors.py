@@ -20,6 +20,8 @@ from magnum.service import periodic
 from oslo_service import loopingcall
 
 from magnum_k8s_driver.ports import cloud as cloud_module
+from magnum_k8s_driver import exceptions
+from magnum_k8s_driver import monitor
 from tests import fakes
 from tests import magnum_service
 from tests import samples
@@ -36,6 +38,15 @@ REFERENCES = (
 )
 
 
+_POLLED = (
+    "CREATE_COMPLETE",
+    "UPDATE_COMPLETE",
+    "UPDATE_IN_PROGRESS",
+    "UPDATE_FAILED",
+)
+"""States in which Magnum asks for a cluster's health."""
+
+
 class Killed(BaseException):
     """The conductor was killed; nothing may catch it."""
 
@@ -46,6 +57,7 @@ class Conductors(magnum_service.MagnumService):
     :ivar cloud: the simulated cloud of the current sequence.
     :ivar database: Magnum's rows of the current sequence.
     :ivar refusals: what users were told instead of an operation.
+    :ivar died_in_hook: a conductor was killed while a user's call waited.
     """
 
     def _setUp(self):
@@ -57,6 +69,11 @@ class Conductors(magnum_service.MagnumService):
             ("magnum_k8s_driver.session.cloud_module.user_facts", self._facts),
             ("magnum_k8s_driver.session._lock", lambda: self.cloud.lock),
             ("magnum_k8s_driver.session.time", clock),
+            ("magnum_k8s_driver.monitor.time", clock),
+            (
+                "magnum_k8s_driver.monitor.BoardMonitor._client",
+                _unreachable,
+            ),
             ("oslo_utils.timeutils.utcnow", self._utcnow),
             (
                 "magnum.conductor.handlers.common.cert_manager."
@@ -103,6 +120,7 @@ class Conductors(magnum_service.MagnumService):
         self.cloud.certificates.extra_authorities = set()
         self.refusals = []
         self.kills = 0
+        self.died_in_hook = False
         image = samples.image()
         self.cloud.facts.answer = samples.facts(
             images={
@@ -111,13 +129,22 @@ class Conductors(magnum_service.MagnumService):
             }
         )
 
-    def create(self, control_planes, workers):
-        """Create a cluster as the API's request does."""
+    def create(self, control_planes, workers, heals=False):
+        """Create a cluster as the API's request does.
+
+        :param heals: with ``auto_healing_enabled``.
+        """
+        labels = {"kube_tag": VERSION}
+        if heals:
+            labels |= {
+                "auto_healing_enabled": "true",
+                "auto_healing_delay": "120",
+            }
         with self.unharmed():
             template = self.template(labels={"kube_tag": VERSION})
         cluster = self.new_cluster(
             template,
-            labels={"kube_tag": VERSION},
+            labels=labels,
             master_lb_enabled=control_planes > 1,
         )
         return self._call(
@@ -218,6 +245,23 @@ class Conductors(magnum_service.MagnumService):
                 # Another conductor's status job was faster.
                 pass
 
+    def poll(self):
+        """Do what the health job does with a cluster, once."""
+        row = self.row()
+        if row is None or row.status not in _POLLED:
+            return
+        with self._mortal():
+            try:
+                one = monitor.BoardMonitor(self.admin, row)
+                # The job itself would swallow every exception.
+                one.poll_health_status()
+                row.health_status = one.data["health_status"]
+                row.health_status_reason = one.data["health_status_reason"]
+                row.save()
+            except magnum_exception.ClusterNotFound:
+                # A delete was faster.
+                pass
+
     def job_without_lock(self):
         """Do the same while another conductor is in the middle of it."""
         held, self.cloud.lock.held = self.cloud.lock.held, set()
@@ -263,6 +307,7 @@ class Conductors(magnum_service.MagnumService):
                 self.refusals.append(str(exc))
                 return False
             return True
+        self.died_in_hook = True
         return False
 
     @contextlib.contextmanager
@@ -303,6 +348,10 @@ class Conductors(magnum_service.MagnumService):
         for name in REFERENCES:
             setattr(cluster, name, name)
         self.cloud.certificates.extra_authorities = {"etcd", "front-proxy"}
+
+
+def _unreachable(_monitor):
+    raise exceptions.CloudUnavailable("kubernetes", "no route to host")
 
 
 class _Current:

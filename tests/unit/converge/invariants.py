@@ -12,6 +12,10 @@ _HOPELESS = "Delete the cluster and create it again."
 """End of the reason when a cluster was never made."""
 
 
+_HEALED = 3600
+"""Seconds until a broken node must have been replaced."""
+
+
 class Broken(AssertionError):
     """An invariant does not hold."""
 
@@ -28,9 +32,11 @@ class Invariants:
         self._accepted = 0
         self._touched = 0
         self._damaged = False
+        self._hurt = set()
 
     def always(self):
         """Check what holds at any moment."""
+        self._check_etcd()
         self._check_member_lists()
         self._check_touched()
         self._check_names()
@@ -62,16 +68,61 @@ class Invariants:
         return (
             row is not None
             and row.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
-            and self._damaged
+            and (self._damaged or self._is_unanswered())
             and (
-                len(servers) < wanted
+                len(servers) != wanted
                 or any(one.status == "ERROR" for one in servers)
             )
         )
 
-    def damage(self):
+    def _is_unanswered(self):
+        """Tell whether a call of a user's never got its answer.
+
+        Magnum saves the number of nodes before it calls the driver, and the
+        user has to ask again.
+        """
+        return self._world.died_in_hook
+
+    def damage(self, server):
         """Note that a server broke, which a cluster at rest cannot know."""
         self._damaged = True
+        self._hurt.add(server.name)
+
+    def come_to_be_healed(self, server):
+        """Wait until a broken node of a cluster at rest is replaced."""
+        group = server.metadata["magnum_nodegroup"]
+        count = self._world.groups_by_name()[group].node_count
+        only = group == "default-master" and count < 3
+        for tick in range(_HEALED // 10):
+            self._world.tick()
+            self.always()
+            if tick % 6 == 5:
+                self._world.poll()
+                self.always()
+            if not only and self._is_healed(server):
+                break
+        row = self._world.row()
+        told = f"{_told(row)} {row.health_status_reason}"
+        if only:
+            _require("is not possible" in told, told)
+            left = self._world.cloud.compute.by_id
+            _require(server.id in left, told)
+            return
+        _require(self._is_healed(server), f"{server.name}: {told}")
+        self._check_complete(row)
+        self._damaged = False
+
+    def _is_healed(self, server):
+        row = self._world.row()
+        if server.id in self._world.cloud.compute.by_id:
+            return False
+        if row.status != "UPDATE_COMPLETE":
+            return False
+        try:
+            self._check_complete(row)
+        except Broken:
+            return False
+        return True
 
     def delete(self):
         """Delete what there is; nothing may be left."""
@@ -105,6 +156,12 @@ class Invariants:
         """Resize to the same size, which goes on or repairs."""
         # Nodes that work again say so.
         self._world.cloud.tick(120, step=10.0)
+        if self._is_unanswered() and _is_beyond(self._world):
+            # Refused, had the conductor lived; the number stays saved.
+            self._world.resize(
+                self._world.groups_by_name()["default-master"], 1
+            )
+            self._rest()
         group = self._world.groups_by_name()["default-worker"]
         accepted = self._world.resize(group, group.node_count)
         refusals = self._world.refusals[-1:]
@@ -148,6 +205,13 @@ class Invariants:
                 f"{_told(row)}",
             )
             expected += group.node_count
+        (voters,) = cloud.nodes.etcd.values()
+        control_planes = {
+            node.server.name
+            for node in cloud.nodes.by_id.values()
+            if node.control_plane
+        }
+        _require(voters == control_planes, f"etcd: {voters}; {_told(row)}")
         servers = cloud.inventory("server *")
         _require(len(servers) == expected, f"{servers}; {_told(row)}")
         stacks = cloud.inventory("stack *")
@@ -215,10 +279,27 @@ class Invariants:
             self._named[touch.name] -= 1
         self._touched = len(touched)
 
+    def _check_etcd(self):
+        """No server goes before its etcd member, but one that is broken."""
+        row = self._world.row()
+        if row is None or row.status.startswith("DELETE"):
+            return
+        names = {one.name for one in self._world.cloud.compute.by_id.values()}
+        for voters in self._world.cloud.nodes.etcd.values():
+            early = voters - names - self._hurt
+            _require(not early, f"gone before etcd let it go: {early}")
+
     def _check_names(self):
         names = [one.name for one in self._world.cloud.compute.by_id.values()]
         doubled = {one for one in names if names.count(one) > 1}
         _require(not doubled, f"two servers with one name: {doubled}")
+
+
+def _is_beyond(world):
+    """Tell whether a control plane shall grow that has no load balancer."""
+    groups = world.groups_by_name()
+    alone = not world.row().master_lb_enabled
+    return alone and groups["default-master"].node_count > 1
 
 
 def _require(condition, sentence):

@@ -66,17 +66,20 @@ class Operations(stateful.RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.world.fresh()
+        self.heals = False
         self.promises = invariants.Invariants(self.world)
 
     @stateful.initialize(
         control_planes=st.sampled_from((1, 1, 3)),
         workers=st.integers(0, 3),
+        heals=st.booleans(),
         troubles=TROUBLES,
         ticks=TICKS,
     )
-    def create(self, control_planes, workers, troubles, ticks):
+    def create(self, control_planes, workers, heals, troubles, ticks):
         self._trouble(troubles)
-        self.world.create(control_planes, workers)
+        self.heals = heals
+        self.world.create(control_planes, workers, heals)
         self._tick(ticks)
 
     @stateful.precondition(lambda self: self._exists())
@@ -96,6 +99,43 @@ class Operations(stateful.RuleBasedStateMachine):
         self._trouble(troubles)
         self.world.resize(group, count, nodes)
         self._tick(ticks)
+
+    @stateful.precondition(lambda self: self._exists())
+    @stateful.rule(
+        count=st.sampled_from((1, 3, 5)),
+        named=st.lists(_picks, max_size=1),
+        troubles=TROUBLES,
+        ticks=TICKS,
+    )
+    def resize_control_plane(self, count, named, troubles, ticks):
+        group = self.world.groups_by_name().get("default-master")
+        if group is None:
+            return
+        nodes = self._nodes(group, named, by_id=True)
+        self._trouble(troubles)
+        self.world.resize(group, count, nodes)
+        self._tick(ticks)
+
+    @stateful.precondition(lambda self: self._exists() and self.heals)
+    @stateful.rule(
+        control_plane=st.booleans(),
+        how=st.sampled_from(("silent", "unready", "break", "lose", "stop")),
+        pick=_picks,
+        ahead=st.one_of(st.none(), _calls_ahead),
+    )
+    def heal(self, control_plane, how, pick, ahead):
+        """A node breaks of a cluster at rest; nobody asks for anything."""
+        self.settle()
+        row = self.world.row()
+        if row is None or not row.status.endswith("E_COMPLETE"):
+            return
+        server = self._spare(pick, control_plane)
+        if server is None:
+            return
+        getattr(self, f"_hurt_{how}")(server)
+        if ahead is not None:
+            self._do_kill(ahead, after=True)
+        self.promises.come_to_be_healed(server)
 
     @stateful.precondition(lambda self: self._exists())
     @stateful.rule(count=st.integers(0, 4), troubles=TROUBLES, ticks=TICKS)
@@ -210,9 +250,12 @@ class Operations(stateful.RuleBasedStateMachine):
         return [one.metadata["magnum_member"] for one in chosen]
 
     def _tick(self, ticks):
-        for _tick in range(ticks):
+        for tick in range(ticks):
             self.world.tick()
             self.promises.always()
+            if tick % 6 == 5:
+                self.world.poll()
+                self.promises.always()
 
     def _calm(self):
         """Stop every trouble; what it has done stays done."""
@@ -271,16 +314,34 @@ class Operations(stateful.RuleBasedStateMachine):
         self.world.cloud.heat.hanging.add(pattern)
 
     def _do_lose(self, pick):
-        server = self._server(pick)
+        server = self._spare(pick, control_plane=None)
         if server is not None:
-            del self.world.cloud.compute.by_id[server.id]
-            self.promises.damage()
+            self._hurt_lose(server)
 
     def _do_break(self, pick):
-        server = self._server(pick)
+        server = self._spare(pick, control_plane=None)
         if server is not None:
-            server.status, server.fault = "ERROR", "its host is down"
-            self.promises.damage()
+            self._hurt_break(server)
+
+    def _hurt_lose(self, server):
+        del self.world.cloud.compute.by_id[server.id]
+        self.promises.damage(server)
+
+    def _hurt_break(self, server):
+        server.status, server.fault = "ERROR", "its host is down"
+        self.promises.damage(server)
+
+    def _hurt_stop(self, server):
+        server.status = "SHUTOFF"
+        self.promises.damage(server)
+
+    def _hurt_silent(self, server):
+        self.world.cloud.nodes.behave(server.name, silent=True)
+        self.promises.damage(server)
+
+    def _hurt_unready(self, server):
+        self.world.cloud.nodes.behave(server.name, unready="NoNetwork")
+        self.promises.damage(server)
 
     def _do_phase(self, pattern, phase):
         self.world.cloud.nodes.behave(pattern, fail_phase=phase)
@@ -305,11 +366,18 @@ class Operations(stateful.RuleBasedStateMachine):
     def _do_mute(self):
         self.world.cloud.nodes.mute = True
 
-    def _server(self, pick):
-        """Return any worker; control planes heal in issue 4's next step."""
+    def _spare(self, pick, control_plane):
+        """Return a server whose loss etcd survives; None: of any role."""
+        cloud = self.world.cloud
+        kinds = {True: ("control-plane",), False: ("worker",)}
+        wanted = kinds.get(control_plane, ("control-plane", "worker"))
         servers = [
             one
-            for one in self.world.cloud.compute.by_id.values()
-            if one.metadata.get("magnum_role") == "worker"
+            for one in cloud.compute.by_id.values()
+            if one.metadata.get("magnum_role") in wanted
+            and (
+                one.metadata["magnum_role"] == "worker"
+                or cloud.nodes.may_lose(one)
+            )
         ]
         return servers[pick % len(servers)] if servers else None
