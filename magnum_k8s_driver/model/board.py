@@ -37,6 +37,10 @@ class NodeState(enum.StrEnum):
     FAILED = "failed"
 
 
+_UNSIGNED = (NodeState.BOOTING, NodeState.FAILED)
+"""What a node says that has no secrets yet to sign with."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NodeError:
     """Why a node failed, in the node's own words."""
@@ -173,11 +177,28 @@ def read_board(metadata: Mapping[str, Any], key: bytes | None) -> Board:
     report, digest = None, None
     document = _entry(metadata, REPORT)
     if document is not None:
-        report = _report(document, _is_signed(document, key))
+        report = _report(document, signed=_is_signed(document, key))
+        if report and not report.signed and report.state not in _UNSIGNED:
+            report = None
     document = _entry(metadata, DIGEST)
     if document is not None and _is_signed(document, key):
-        digest = _digest(document)
+        digest = _digest(document, signed=True)
     return Board(report=report, digest=digest)
+
+
+def read_unchecked(metadata: Mapping[str, Any]) -> Board:
+    """Parse a board without the key, for people to read.
+
+    Nothing may be decided by it: its handle can be written by more than the
+    node. No entry counts as signed, whatever it carries.
+
+    :param metadata: resource metadata of the handle as Heat returns it.
+    """
+    report, digest = _entry(metadata, REPORT), _entry(metadata, DIGEST)
+    return Board(
+        report=_report(report, signed=False) if report else None,
+        digest=_digest(digest, signed=False) if digest else None,
+    )
 
 
 def read_distress(metadata: Mapping[str, Any]) -> tuple[Distress, ...]:
@@ -223,12 +244,10 @@ def _is_signed(document: Mapping[str, Any], key: bytes | None) -> bool:
     )
 
 
-def _report(document: Mapping[str, Any], signed: bool) -> Report | None:
+def _report(document: Mapping[str, Any], *, signed: bool) -> Report | None:
     try:
         state = NodeState(str(document.get("state")))
     except ValueError:
-        return None
-    if not signed and state not in (NodeState.BOOTING, NodeState.FAILED):
         return None
     addons = document.get("addons")
     return Report(
@@ -257,7 +276,7 @@ def _report(document: Mapping[str, Any], signed: bool) -> Report | None:
     )
 
 
-def _digest(document: Mapping[str, Any]) -> Digest | None:
+def _digest(document: Mapping[str, Any], *, signed: bool) -> Digest | None:
     nodes = document.get("nodes")
     if not isinstance(nodes, Mapping):
         return None
@@ -268,7 +287,7 @@ def _digest(document: Mapping[str, Any]) -> Digest | None:
             for name, one in nodes.items()
             if isinstance(one, Mapping)
         },
-        signed=True,
+        signed=signed,
     )
 
 

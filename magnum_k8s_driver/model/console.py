@@ -14,6 +14,7 @@ from magnum_k8s_driver.model import causes
 MARKER = "MAGNUM-NODE"
 _FAILED = re.compile(rf"^{MARKER} failed (\{{.*\}})\s*$", re.MULTILINE)
 _PHASE = re.compile(rf"^{MARKER} phase (\{{.*\}})\s*$", re.MULTILINE)
+_WORD = re.compile(rf"^{MARKER} (\w+) ", re.MULTILINE)
 _LIMIT = 200
 
 
@@ -167,6 +168,25 @@ def read(text: str) -> Finding | None:
             "metadata service gives it its user data.",
         )
     return None
+
+
+def is_ready(text: str) -> bool:
+    """Tell whether the node program's last word is that it is ready."""
+    found = _WORD.findall(text)
+    return bool(found) and found[-1] == "ready"
+
+
+def phases(text: str) -> tuple[tuple[str, float], ...]:
+    """Return the phases that the node program did, with their seconds."""
+    found: dict[str, float] = {}
+    for content in _PHASE.findall(text):
+        try:
+            one = json.loads(content)
+            # A later boot finds everything done: keep the real times.
+            found.setdefault(_plain(one["phase"]), float(one["seconds"]))
+        except (LookupError, TypeError, ValueError):
+            continue
+    return tuple(found.items())
 
 
 def silence(seconds: float, has_console: bool) -> Finding:

@@ -16,11 +16,17 @@ from openstack import connection as sdk_connection
 from openstack import exceptions as sdk_exceptions
 
 from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.ports import compute as compute_port
 from magnum_k8s_driver.ports import facts as facts_port
+from magnum_k8s_driver.ports import heat as heat_port
 from magnum_k8s_driver.ports import quotas as quotas_module
 from magnum_k8s_driver.ports import rest
+from magnum_k8s_driver.ports import sdk_compute
+from magnum_k8s_driver.ports import sdk_heat
 
 _MAGNUM = "container_infrastructure_management"
+_HEADERS = {"OpenStack-API-Version": "container-infra 1.11"}
+"""Node groups came with 1.9; both supported releases of Magnum have 1.11."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +34,8 @@ class UserCloud:
     """What a user may ask a cloud."""
 
     facts: facts_port.FactsPort
+    heat: heat_port.HeatPort
+    compute: compute_port.ComputePort
     magnum: rest.Rest
     project_id: str
 
@@ -37,11 +45,34 @@ class UserCloud:
         :param reference: name or UUID.
         :raises CloudError: Magnum does not have it or does not answer.
         """
-        found = self.magnum.find(f"/clustertemplates/{reference}")
+        return self._find("cluster template", f"/clustertemplates/{reference}")
+
+    def cluster(self, reference: str) -> dict[str, Any]:
+        """Return a cluster as Magnum's API shows it.
+
+        :param reference: name or UUID.
+        :raises CloudError: Magnum does not have it or does not answer.
+        """
+        return self._find("cluster", f"/clusters/{reference}")
+
+    def node_groups(self, cluster_uuid: str) -> list[dict[str, Any]]:
+        """Return the node groups of a cluster as Magnum's API shows them.
+
+        :raises CloudError: Magnum does not answer.
+        """
+        path = f"/clusters/{cluster_uuid}/nodegroups"
+        listed = self._find("list of node groups", path)
+        return [
+            self._find("node group", f"{path}/{one['uuid']}")
+            for one in listed["nodegroups"]
+        ]
+
+    def _find(self, what: str, path: str) -> dict[str, Any]:
+        found = self.magnum.find(path)
         if found is None:
             raise exceptions.CloudError(
                 "container-infrastructure-management",
-                f"there is no cluster template {reference}",
+                f"there is no {what} {path.rsplit('/', 1)[-1]}",
                 status=404,
             )
         return found
@@ -75,7 +106,11 @@ def open_cloud(
                         timeout=timeout,
                     ),
                 ),
-                magnum=rest.Rest(connection, _MAGNUM, timeout=timeout),
+                heat=sdk_heat.SdkHeat(connection, timeout=timeout),
+                compute=sdk_compute.SdkCompute(connection, timeout=timeout),
+                magnum=rest.Rest(
+                    connection, _MAGNUM, timeout=timeout, headers=_HEADERS
+                ),
                 project_id=str(connection.current_project_id or ""),
             )
     except (

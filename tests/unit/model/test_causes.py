@@ -6,12 +6,14 @@ The texts are what services of the lab and consoles of real images said.
 
 import re
 import unittest
+from xml.etree import ElementTree
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from magnum_k8s_driver.model import causes
 from magnum_k8s_driver.model import console
+from magnum_k8s_driver.model import timeline
 
 SAID = {
     "No valid host was found. There are not enough hosts available": (
@@ -191,6 +193,32 @@ class ConsoleTest(unittest.TestCase):
         for sign in console.SIGNS:
             found = console.read(said[sign.name])
             self.assertEqual(sign.cure, found.cure, sign.name)
+
+    def test_phases_and_their_pictures(self):
+        text = (
+            'MAGNUM-NODE phase {"phase": "prepare", "seconds": 1.5}\n'
+            'MAGNUM-NODE phase {"phase": "<join>", "seconds": 3}\n'
+            'MAGNUM-NODE phase {"phase": "prepare", "seconds": 0.1}\n'
+            "MAGNUM-NODE phase broken\n"
+        )
+        phases = console.phases(text)
+        self.assertEqual((("prepare", 1.5), ("<join>", 3.0)), phases)
+        told = timeline.as_text({"worker-0": phases, "worker-1": ()})
+        self.assertIn("worker-0: 4.5 s", told)
+        self.assertIn("worker-1: nothing is known", told)
+        root = ElementTree.fromstring(timeline.as_svg({"w": phases}))
+        bars = [one for one in root.iter() if one.tag.endswith("rect")]
+        # Two of the legend, two of the node; the second twice as long.
+        self.assertEqual(4, len(bars))
+        first, second = (float(one.get("width")) for one in bars[2:])
+        self.assertAlmostEqual(2.0, second / first, delta=0.01)
+        ElementTree.fromstring(timeline.as_svg({}))
+
+    def test_ready(self):
+        ready = 'MAGNUM-NODE ready {"seconds": {}}\n'
+        self.assertTrue(console.is_ready(ready))
+        self.assertFalse(console.is_ready(ready + OWN))
+        self.assertFalse(console.is_ready(""))
 
     @given(st.text())
     def test_anything_may_stand_on_a_console(self, text):
