@@ -81,7 +81,7 @@ def report(
     yield from _guarded(_groups(cloud, cluster))
     try:
         _check_project(cloud, cluster)
-    except exceptions.CloudError as exc:
+    except exceptions.UnsupportedOperation as exc:
         yield str(exc)
         return
     yield from _guarded(_stacks(cloud, cluster))
@@ -130,14 +130,13 @@ def _check_project(
 ) -> None:
     """Refuse to look at stacks and servers of another project.
 
-    :raises CloudError: Heat and Nova would show nothing of it.
+    :raises UnsupportedOperation: Heat and Nova would show nothing of it.
     """
     owner = str(cluster.get("project_id") or cloud.project_id)
     if owner != cloud.project_id:
-        raise exceptions.CloudError(
-            "identity",
-            f"the stacks and servers are in project {owner}; log in to it "
-            "to see them (OS_PROJECT_ID)",
+        raise exceptions.UnsupportedOperation(
+            f"The stacks and servers are in project {owner}; log in to it "
+            "to see them (OS_PROJECT_ID)."
         )
 
 
@@ -153,8 +152,8 @@ def _prefix(cluster: Mapping[str, Any]) -> str:
 
 
 def _status(row: Mapping[str, Any]) -> Iterator[str]:
-    reason = sentences.one_line(str(row.get("status_reason") or "no reason"))
-    yield f"  {row.get('status')}: {reason}"
+    reason = sentences.one_line(str(row.get("status_reason") or ""))
+    yield f"  {row.get('status')}: {reason}".rstrip(": ")
 
 
 def _groups(

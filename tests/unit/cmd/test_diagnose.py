@@ -195,7 +195,9 @@ class TestReport(DiagnoseTest):
         self.sim.run()
         self.cloud.project_id = "mine"
         out = self.report()
-        self.assertIn(f"in project {self.sim.cloud.project_id}; log in", out)
+        owner = self.sim.cloud.project_id
+        said = f"The stacks and servers are in project {owner}; log in to it"
+        self.assertRegex(out, rf"(?m)^{said} .*\.$")
         self.assertNotIn("Server ", out)
         code, _out, err = self.run_command("--timeline")
         self.assertEqual(2, code)
