@@ -12,6 +12,7 @@ import types
 
 import fixtures
 from magnum.common import context as magnum_context
+from magnum.common import keystone
 import magnum.conf
 from magnum.db.sqlalchemy import models
 from magnum.drivers.common import driver as magnum_driver
@@ -68,6 +69,8 @@ class MagnumService(fixtures.Fixture):
             ("magnum.common.cert_manager._CERT_MANAGER_PLUGIN", None),
         ):
             self.useFixture(fixtures.MonkeyPatch(name, value))
+        if hasattr(keystone.KeystoneClientV3, "trustee_domain_id"):
+            self._do_without_trustees()
         for name in ("get_driver", "get_driver_for_cluster"):
             self.useFixture(
                 fixtures.MockPatchObject(
@@ -83,6 +86,17 @@ class MagnumService(fixtures.Fixture):
             is_admin=False,
         )
         self.admin = magnum_context.make_admin_context(all_tenants=True)
+
+    def _do_without_trustees(self):
+        """Keep Magnum 22 from asking Keystone for users of its own."""
+        client = f"{keystone.__name__}.KeystoneClientV3"
+        manager = "magnum.conductor.handlers.common.trust_manager"
+        for name, value in (
+            (f"{client}.trustee_domain_id", "trustees"),
+            (f"{manager}.create_trustee_and_trust", lambda *_args: None),
+            (f"{manager}.delete_trustee_and_trust", lambda *_args: None),
+        ):
+            self.useFixture(fixtures.MonkeyPatch(name, value))
 
     def _make_tables(self):
         engine = enginefacade.writer.get_engine()
