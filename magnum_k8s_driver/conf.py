@@ -16,6 +16,9 @@ GROUP = cfg.OptGroup(
     help="Options of the magnum_k8s_driver cluster driver.",
 )
 
+IN_USER_DATA = "user_data"
+"""Value of ``secret_delivery``."""
+
 IDENTITY = [
     cfg.ListOpt(
         "service_roles",
@@ -38,15 +41,21 @@ IDENTITY = [
     ),
     cfg.StrOpt(
         "secret_delivery",
-        default="user_data",
+        default="sealed",
         choices=[
             (
-                "user_data",
-                "In the user data of control-plane servers. Every reader of "
-                "the project can read them.",
+                "sealed",
+                "Encrypted to a certificate that the node shows on its "
+                "console; needs Nova's console log.",
+            ),
+            (
+                IN_USER_DATA,
+                "In the user data of control-plane servers. Unsafe: every "
+                "reader of the project can read them. For clouds without "
+                "console logs.",
             ),
         ],
-        help="How control-plane nodes get the keys of their cluster.",
+        help="How new control-plane nodes get the keys of their cluster.",
     ),
 ]
 

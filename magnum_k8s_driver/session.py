@@ -297,7 +297,6 @@ def _surroundings(
     record: rows.Rows, cloud: cloud_module.Cloud, spec: Any
 ) -> converge.Surroundings:
     options = CONF.k8s_driver
-    load = spec or functools.partial(_read_spec, record, cloud.facts)
     return converge.Surroundings(
         cloud=cloud,
         settings=act.Settings(
@@ -315,7 +314,7 @@ def _surroundings(
         silent_after=options.silent_after,
         clock=time.time,
         read_record=record.read,
-        load_spec=load,
+        load_spec=spec or functools.partial(_read_spec, record, cloud.facts),
         save_stack_id=record.save_stack_id,
         lock=_lock(),
         leave_project=record.leave_project,
@@ -353,6 +352,7 @@ def site() -> fields.Site:
             minor: release.kubernetes_version
             for minor, release in releases.read_releases().items()
         },
+        seals_secrets=CONF.k8s_driver.secret_delivery != conf.IN_USER_DATA,
     )
 
 

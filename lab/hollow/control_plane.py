@@ -9,12 +9,14 @@ from typing import Any
 from lab.hollow import node
 from lab.hollow import orders as orders_module
 from lab.hollow import scheduler
+from lab.hollow import seal
 from lab.hollow import signals
 from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import orders
 
 INIT = "init"
 JOIN = "join-control-plane"
+SECRETS = "secrets"
 
 
 class ControlPlane(node.Node):
@@ -23,8 +25,10 @@ class ControlPlane(node.Node):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._board = signals.Channel(self.tools.sender, self.document.board)
-        key = self.document.secrets.get("board_key") or ""
-        self._key = bytes.fromhex(key)
+        self._seal: seal.Seal | None = None
+        self._answered: Callable[[], None] | None = None
+        self._asked = 0
+        self._delivered = False
         self._sequence = 0
         self._serves = False
         self._addons: dict[str, dict[str, Any]] = {}
@@ -35,11 +39,22 @@ class ControlPlane(node.Node):
 
     @property
     def phases(self) -> tuple[str, ...]:
+        first = (*node.FIRST_PHASES, SECRETS)
         if self.document.init:
-            return (*node.FIRST_PHASES, INIT, "addons", "report")
-        return (*node.FIRST_PHASES, JOIN, "report")
+            return (*first, INIT, "addons", "report")
+        return (*first, JOIN, "report")
+
+    @property
+    def _key(self) -> bytes:
+        """Key of the board; empty until the node has its secrets."""
+        return bytes.fromhex(self.document.secrets.get("board_key") or "")
 
     def enter(self, phase: str, proceed: Callable[[], None]) -> None:
+        if phase == SECRETS:
+            self._answered = proceed
+            self._asked = 0
+            self._ask()
+            return
         if phase == JOIN:
             deadline = self.tools.behaviour.knob("join_deadline")
             self.later(deadline, self._check_reached)
@@ -79,6 +94,9 @@ class ControlPlane(node.Node):
             "error": self.error and dataclasses.asdict(self.error),
             "addons": self._addons,
         }
+        if self._seal is not None:
+            document["seal"] = self._seal.text
+            self._show()
         if self._orders is not None:
             document["orders"] = dataclasses.asdict(self._orders)
         healthy = self.state != board.NodeState.FAILED
@@ -97,7 +115,14 @@ class ControlPlane(node.Node):
     def power_on(self) -> None:
         self._executing = 0
         self._board.reopen()
+        self._answered = None
+        if not self._key and self._seal is None:
+            self._seal = seal.Seal()
         super().power_on()
+
+    def obey(self, metadata: Mapping[str, str]) -> None:
+        super().obey(metadata)
+        self._open()
 
     def power_off(self) -> None:
         self._board.close()
@@ -110,6 +135,17 @@ class ControlPlane(node.Node):
         self._start_serving()
         super().resume()
 
+    def record(self) -> dict[str, Any]:
+        found = super().record()
+        if self._delivered:
+            # A real node has them on its disk.
+            found["secrets"] = dict(self.document.secrets)
+        return found
+
+    def recall(self, record: Mapping[str, Any]) -> None:
+        if record.get("secrets"):
+            self._take(record["secrets"])
+
     def restore(self, record: Mapping[str, Any]) -> None:
         super().restore(record)
         # Whatever was sent before the restart, this is more.
@@ -120,6 +156,49 @@ class ControlPlane(node.Node):
         if self.document.init:
             self._set_addons("done")
         self.resume()
+
+    def _ask(self) -> None:
+        """Show the fingerprint until the answer is there."""
+        self._open()
+        if self._answered is None:
+            return
+        self._asked += 1
+        if self._asked >= 8 and self._asked & (self._asked - 1) == 0:
+            # Somebody may have written something else on the board.
+            self.publish()
+        else:
+            self._show()
+        patience = self.tools.behaviour.knob("seal_deadline")
+        wait = self.tools.behaviour.knob("poll_seconds")
+        if self._asked * wait > patience:
+            self._answered = None
+            message = f"no secrets came within {patience:.0f} s"
+            self.fail(SECRETS, message, "Ask the operator of the cloud.")
+            return
+        self.later(wait, self._ask)
+
+    def _show(self) -> None:
+        hidden = self.tools.behaviour.value(self.name, "no_console")
+        if self._seal is not None and not hidden:
+            self.mark("seal", {"sha256": self._seal.fingerprint})
+
+    def _open(self) -> None:
+        """Go on when the secrets are there."""
+        try:
+            if self._seal is not None and self.running:
+                found = self._seal.open(self.metadata)
+                if found is not None:
+                    self._take(found)
+        except ValueError as exc:
+            self.print(f"magnum-node: {exc}")
+        if self._key and self._answered is not None:
+            proceed, self._answered = self._answered, None
+            proceed()
+
+    def _take(self, secrets: Mapping[str, Any]) -> None:
+        self.document = dataclasses.replace(self.document, secrets=secrets)
+        self._seal = None
+        self._delivered = True
 
     def _serve(self, phase: str) -> board.NodeError | None:
         problem = self.cluster.learn(self.document)
@@ -229,6 +308,7 @@ class ControlPlane(node.Node):
             "v": 1,
             "seq": self._next(),
             "t": round(self.tools.scheduler.wall(), 1),
+            "server": self.server.id,
             "nodes": self.cluster.digest(),
         }
         text = board.encode(document, self._key)

@@ -156,6 +156,10 @@ class Node(abc.ABC):
         if self.booted:
             self._reconcile()
 
+    def recall(self, record: Mapping[str, Any]) -> None:
+        """Take over what is on the disk, before anything else."""
+        del record
+
     def restore(self, record: Mapping[str, Any]) -> None:
         """Continue after a restart of nova-compute, already booted."""
         self.booted = self.running = True

@@ -151,6 +151,8 @@ class World:
         known = self._store.read(document.cluster_uuid).get("nodes") or {}
         record = known.get(server.name) or {}
         same = record.get("server") == server.id
+        if same:
+            node.recall(record)
         if same and not record.get("booted"):
             node.power_on()
         else:

@@ -7,8 +7,11 @@ import tempfile
 import unittest
 
 from lab.hollow import node
+from lab.hollow import seal
 from lab.hollow import testing
+from magnum_k8s_driver.converge import envelope
 from magnum_k8s_driver.model import board
+from magnum_k8s_driver.model import sealed
 
 
 class NodeTest(unittest.TestCase):
@@ -47,7 +50,8 @@ class BootTest(NodeTest):
         self.assertEqual("id-cp-0", report.server_id)
         self.assertEqual(testing.VERSION, report.version)
         self.assertEqual(
-            {"prepare", "runtime", "binaries", "init", "addons", "report"},
+            {"prepare", "runtime", "binaries", "secrets", "init"}
+            | {"addons", "report"},
             {*report.seconds},
         )
         nodes = self.digest()
@@ -109,11 +113,60 @@ class BootTest(NodeTest):
         self.assertIn("did not answer", report.error.message)
 
     def test_control_plane_without_secrets_fails_unsigned(self):
+        self.lab.behave(seal_deadline=60)
         content = testing.control_plane("0", True, secrets={})
         self.lab.boot("cp-0", content)
-        self.lab.run(20)
+        self.lab.run(90)
         self.assertEqual("failed", self.report().state)
+        self.assertIn("no secrets came", self.report().error.message)
         self.assertFalse(self.report().signed)
+
+    def test_control_plane_asks_for_its_secrets(self):
+        content = testing.control_plane("0", True)
+        secrets = content.pop("secrets")
+        self.lab.boot("cp-0", content)
+        self.lab.run(20)
+        report = self.report()
+        self.assertEqual("secrets", report.phase)
+        wanted = sealed.fingerprint(report.certificate)
+        console = self.lab.world.console("id-cp-0")
+        self.assertEqual({wanted}, sealed.shown(console))
+        text = json.dumps({"v": 1, "secrets": secrets})
+        answer = envelope.seal(text, report.certificate)
+        self.lab.world.obey("id-cp-0", sealed.encode(answer))
+        self.lab.run(10)
+        self.assertTrue(self.report().signed)
+        self.assertEqual("ready", self.report().state)
+        self.assertEqual(b"", self.report().certificate)
+
+    def test_an_answer_to_somebody_else_is_not_opened(self):
+        content = testing.control_plane("0", True)
+        text = json.dumps({"v": 1, "secrets": content.pop("secrets")})
+        self.lab.boot("cp-0", content)
+        answer = envelope.seal(text, seal.Seal().certificate)
+        self.lab.world.obey("id-cp-0", sealed.encode(answer))
+        self.lab.run(20)
+        self.assertEqual("secrets", self.report().phase)
+        self.assertFalse(self.report().signed)
+
+    def test_a_restart_of_nova_compute_keeps_the_secrets(self):
+        content = testing.control_plane("0", True)
+        text = json.dumps({"v": 1, "secrets": content.pop("secrets")})
+        self.lab.boot("cp-0", content)
+        self.lab.run(5)
+        answer = envelope.seal(text, self.report().certificate)
+        self.lab.world.obey("id-cp-0", sealed.encode(answer))
+        self.lab.run(20)
+        again = testing.Lab(self.root)
+        again.world.restore(
+            node.Server("id-cp-0", "cp-0", "10.0.0.7"),
+            testing.user_data(content),
+            {},
+            True,
+        )
+        again.run(10)
+        report = again.heat.board("board-0").report
+        self.assertTrue(report.signed)
 
     def test_markers_are_on_the_console(self):
         self.boot_cluster()

@@ -115,7 +115,6 @@ def _node(found: Documents, path: str, text: str) -> None:
 def _control_plane(
     spec: spec_module.ClusterSpec, boards: tuple[str, ...]
 ) -> dict[str, str]:
-    secrets = dummies.secrets(spec.cloud.auth_url, spec.cloud.region)
     return {
         member: userdata.user_data(
             spec,
@@ -127,7 +126,6 @@ def _control_plane(
                     member=member,
                     init=not index,
                     board=dummies.signal(f"board-{member}"),
-                    secrets=secrets,
                 ),
             ),
         )

@@ -11,11 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from magnum_k8s_driver.render import node_document
-
 _FROM = datetime.datetime(2026, 1, 1)
 _UNTIL = datetime.datetime(2036, 1, 1)
-_KEYS = ("ca.key", "etcd/ca.key", "front-proxy-ca.key", "sa.key", "sa.pub")
 
 
 def octets(name: str) -> bytes:
@@ -63,28 +60,3 @@ def signal(name: str) -> dict[str, Any]:
         "domain_id": identifier("stack-domain"),
         "region_name": "RegionOne",
     }
-
-
-def secrets(auth_url: str, region: str) -> node_document.ControlPlaneSecrets:
-    """Return the secrets of a control plane."""
-    certificates = {
-        "ca.crt": certificate("Kubernetes CA"),
-        "etcd/ca.crt": certificate("etcd CA"),
-        "front-proxy-ca.crt": certificate("front proxy CA"),
-    }
-    return node_document.ControlPlaneSecrets(
-        pki={
-            **certificates,
-            **{name: f"DUMMY in the place of {name}\n" for name in _KEYS},
-        },
-        join_root=octets("join root"),
-        board_key=octets("board key"),
-        encryption_key=octets("encryption key"),
-        cloud={
-            "auth_url": auth_url,
-            "region": region,
-            "id": identifier("application credential"),
-            "secret": "dummy-secret-of-the-application-credential",
-            "ca_certificate": "",
-        },
-    )

@@ -110,6 +110,18 @@ class CommitUpgrade:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class DeliverSecrets:
+    """Lay sealed secrets into metadata of members, take opened ones away."""
+
+    generation: int
+    answer: tuple[tuple[str, bytes], ...] = ()
+    """Members and the certificate (DER) that each has proven to be its."""
+    clear: tuple[tuple[str, str], ...] = ()
+    """Members that have their secrets, and the ids of their servers."""
+    dispatch: dispatch_module.Dispatch | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RecordInitialised:
     """Remember for ever that ``kubeadm init`` succeeded."""
 
@@ -160,6 +172,7 @@ Action = (
     | BeginUpgrade
     | UpgradeMembers
     | CommitUpgrade
+    | DeliverSecrets
     | RecordInitialised
     | DropUserData
     | DisableIdentity

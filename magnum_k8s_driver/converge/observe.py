@@ -2,19 +2,26 @@
 """Look at the world, change nothing."""
 
 from collections.abc import Callable, Mapping
+import dataclasses
 
 from oslo_log import log as logging
 
+from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.converge import evidence
 from magnum_k8s_driver.converge import observed as observed_module
+from magnum_k8s_driver.converge import sealing
 from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import orders
 from magnum_k8s_driver.model import record as record_module
+from magnum_k8s_driver.model import sealed
 from magnum_k8s_driver.model import state as state_module
 from magnum_k8s_driver.ports import cloud as cloud_module
+from magnum_k8s_driver.ports import compute as compute_port
 from magnum_k8s_driver.ports import heat as heat_port
 
 LOG = logging.getLogger(__name__)
+_CONSOLE_LINES = 10000
+"""All there is: a fingerprint shown once and never again counts, too."""
 
 SILENT_AFTER = 300.0
 """Seconds; most nodes are ready by then."""
@@ -52,14 +59,13 @@ def observe(
             workers[group.uuid] = found
     # Without its dash the prefix of "a" would cover the servers of "ab".
     prefix = f"{record.prefix}-"
-    servers = cloud.compute.servers(prefix)
     no_stack = cluster is None and not workers
     looked = observed_module.Observed(
         now=now,
         record=record,
         cluster=cluster,
         workers=workers,
-        servers={server.name: server for server in servers},
+        servers={one.name: one for one in cloud.compute.servers(prefix)},
         user_data=cloud.heat.configs(prefix),
         removal=removal,
         load_balancers=(
@@ -71,7 +77,40 @@ def observe(
             else ()
         ),
     )
+    looked = _with_shown(cloud.compute, looked)
     return evidence.with_evidence(cloud, looked, silent_after)
+
+
+def _with_shown(
+    compute: compute_port.ComputePort, observed: observed_module.Observed
+) -> observed_module.Observed:
+    """Read the consoles of control-plane members that ask for secrets."""
+    deleting = observed.record.intent is record_module.Intent.DELETE
+    if deleting or observed.cluster is None:
+        return observed
+    found = {}
+    group = observed.record.control_plane
+    for member in observed.members_of(group).all:
+        name = observed.record.node_name(group, member.name)
+        server = observed.servers.get(name)
+        if server and sealing.asks(observed, member, server):
+            found[name] = _console(compute, server.id)
+    return dataclasses.replace(observed, shown=found)
+
+
+def _console(
+    compute: compute_port.ComputePort, server_id: str
+) -> observed_module.Console:
+    try:
+        text = compute.console(server_id, _CONSOLE_LINES)
+    except exceptions.CloudError as exc:
+        # Everything else can go on; this member has to wait.
+        return observed_module.Console(
+            problem=f"its console log cannot be read: {exc}"
+        )
+    if not text:
+        return observed_module.Console(problem="Nova has no console log of it")
+    return observed_module.Console(fingerprints=sealed.shown(text))
 
 
 def _is_stuck(cluster: observed_module.ClusterStack | None) -> bool:

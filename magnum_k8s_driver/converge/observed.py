@@ -53,6 +53,16 @@ class ClusterStack:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Console:
+    """What the console of a server shows of its certificate."""
+
+    fingerprints: frozenset[str] = frozenset()
+    """All that were ever shown; SHA-256 in hex."""
+    problem: str = ""
+    """Why there is no log, as a sentence without its end."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Observed:
     """One look at Magnum's records, Heat, Nova and the boards."""
 
@@ -69,6 +79,8 @@ class Observed:
     consoles: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """By name of the server, '' when it cannot be read; only of a few nodes
     that have not reported for long."""
+    shown: Mapping[str, Console] = dataclasses.field(default_factory=dict)
+    """By the server's name; only read of members that ask for secrets."""
     removal: record_module.Removal | None = None
     """What a resize call names; only known while its hook runs. It is also
     the sign that the user asked to go on after a failure."""

@@ -16,6 +16,7 @@ from magnum_k8s_driver.converge import dispatch
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import readiness
 from magnum_k8s_driver.converge import resize
+from magnum_k8s_driver.converge import sealing
 from magnum_k8s_driver.converge import upgrade
 from magnum_k8s_driver.model import record
 from magnum_k8s_driver.model import spec
@@ -183,7 +184,7 @@ def _housekeeping(
     """Return what is due in any running cluster."""
     found: list[actions.Action] = []
     if not any(_changes_cluster_stack(observed, one) for one in planned):
-        found += _orders(observed, limits)
+        found += _delivery(observed, limits) or _orders(observed, limits)
     spent = _spent_user_data(observed)
     if spent:
         found.append(actions.DropUserData(config_ids=spent))
@@ -225,6 +226,44 @@ def _orders(
     if due is None or cluster.stack.phase is not heat.StackPhase.COMPLETE:
         return []
     return [actions.SendOrders(generation=generation, dispatch=due)]
+
+
+def _delivery(
+    observed: observed_module.Observed, limits: Limits
+) -> list[actions.Action]:
+    """Return what members may have, or have got, of sealed secrets.
+
+    Orders go with it: each change of the stack takes Heat a while.
+    """
+    cluster = observed.cluster
+    if cluster is None or _busy(cluster.stack):
+        return []
+    if control_plane.has_lost(observed):
+        return []
+    found = sealing.handshakes(observed).values()
+    answer = tuple(
+        (one.member, one.certificate)
+        for one in found
+        if one.stage is sealing.Stage.PROVEN
+    )
+    clear = tuple(
+        (one.member, one.server_id)
+        for one in found
+        if one.stage is sealing.Stage.OPENED
+    )
+    if not (answer or clear):
+        return []
+    due = None
+    if readiness.is_initialised(observed):
+        due = dispatch.due(observed, limits.drain_timeout)
+    return [
+        actions.DeliverSecrets(
+            generation=cluster.state.stack.generation,
+            answer=answer,
+            clear=clear,
+            dispatch=due,
+        )
+    ]
 
 
 def _spent_user_data(observed: observed_module.Observed) -> tuple[str, ...]:

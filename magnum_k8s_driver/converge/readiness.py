@@ -7,6 +7,7 @@ import enum
 from magnum_k8s_driver.converge import failures
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import remedy
+from magnum_k8s_driver.converge import sealing
 from magnum_k8s_driver.converge import sentences
 from magnum_k8s_driver.converge import standing
 from magnum_k8s_driver.model import board
@@ -86,7 +87,7 @@ def is_complete(observed: observed_module.Observed) -> bool:
         return False
     if cluster.stack.phase is not heat.StackPhase.COMPLETE:
         return False
-    if observed.upgrade is not None:
+    if observed.upgrade is not None or sealing.in_flight(observed):
         return False
     for group in observed.record.groups:
         if not is_group_complete(observed, group):
@@ -289,15 +290,30 @@ def _node(
         return NodeView(name=name, stage=Stage.BUILDING)
     report = None
     if group.role is spec.Role.CONTROL_PLANE and observed.cluster:
-        report = observed.cluster.boards.get(member.name, board.Board()).report
-        # A report of an earlier server under this name says nothing.
-        if report is not None and report.server_id != server.id:
-            report = None
+        report = sealing.report_of(observed, member, server)
     view = _running(observed, name, report)
+    if report is not None and not report.signed:
+        view = _with_handshake(observed, member, view)
     ordered = view.operation in ("", member.operation)
     if view.stage is Stage.FAILED and not ordered:  # The new may heal it.
         return _running(observed, name, None)
     return view
+
+
+def _with_handshake(
+    observed: observed_module.Observed,
+    member: members.Member,
+    view: NodeView,
+) -> NodeView:
+    """Add what keeps a member that waits for its secrets from them."""
+    found = sealing.handshakes(observed).get(member.name)
+    if found is None or found.error is None:
+        return view
+    if view.stage is Stage.FAILED and view.phase != sealing.PHASE:
+        return view
+    refused = found.stage is sealing.Stage.REFUSED
+    stage = Stage.FAILED if refused else view.stage
+    return dataclasses.replace(view, stage=stage, error=found.error)
 
 
 def _running(

@@ -62,7 +62,9 @@ def control_plane(
         join it.
     """
     authorities = cloud.certificates.authorities()
-    secrets = _secrets(cloud, spec, orders.secret, authorities)
+    secrets = None
+    if not spec.seals_secrets:
+        secrets = _secrets(cloud, spec, orders.secret, authorities)
     texts = {}
     for index, member in enumerate(members):
         values = node_document.ControlPlaneValues(
@@ -75,6 +77,18 @@ def control_plane(
         document = node_document.control_plane_document(spec, values)
         texts[member] = userdata.user_data(spec, spec.control_plane, document)
     return texts
+
+
+def sealed_text(
+    cloud: cloud_module.Cloud,
+    spec: spec_module.ClusterSpec,
+    bundle: secret_module.ClusterSecret,
+) -> str:
+    """Return what control-plane members get sealed, before it is."""
+    authorities = cloud.certificates.authorities()
+    return node_document.sealed_text(
+        _secrets(cloud, spec, bundle, authorities)
+    )
 
 
 def worker(
@@ -142,7 +156,6 @@ def _secrets(
             "region": spec.cloud.region,
             "id": credential.id,
             "secret": credential.secret,
-            "ca_certificate": spec.cloud.ca_certificate,
         },
     )
 

@@ -26,6 +26,7 @@ DIGEST = "digest"
 _COMPRESS_ABOVE = 4096
 _MAX_INFLATED = 4 << 20
 _MOMENT = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z", re.A)
+_MAX_CERTIFICATE = 8192
 
 
 class NodeState(enum.StrEnum):
@@ -77,6 +78,8 @@ class Report:
     signed: bool
     orders: orders_module.Acknowledgement | None = None
     """The last orders this member knows to be executed; only when signed."""
+    certificate: bytes = b""
+    """DER, to which a member without its secrets wants them sealed."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,6 +106,8 @@ class Digest:
     time: float
     nodes: Mapping[str, NodeDigest]
     signed: bool
+    server_id: str = ""
+    """Server of the member that wrote it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -273,7 +278,19 @@ def _report(document: Mapping[str, Any], *, signed: bool) -> Report | None:
         },
         signed=signed,
         orders=orders_module.acknowledgement(document) if signed else None,
+        certificate=b"" if signed else _certificate(document.get("seal")),
     )
+
+
+def _certificate(value: Any) -> bytes:
+    """Return what base64 stands for; whose it is is not known here."""
+    text = value if isinstance(value, str) else ""
+    if len(text) > _MAX_CERTIFICATE or not text.isascii():
+        return b""
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return b""
 
 
 def _digest(document: Mapping[str, Any], *, signed: bool) -> Digest | None:
@@ -288,6 +305,7 @@ def _digest(document: Mapping[str, Any], *, signed: bool) -> Digest | None:
             if isinstance(one, Mapping)
         },
         signed=signed,
+        server_id=printable(document.get("server")),
     )
 
 

@@ -81,3 +81,5 @@ class Site:
     """Supported minor -> its newest version; the last one is what plain
     images get when nobody asks for a version. Empty: anything goes, and the
     version must be asked for."""
+    seals_secrets: bool = True
+    """Secrets do not travel in user data."""

@@ -154,6 +154,7 @@ def draft(
         insecure_registry=inputs.insecure_registry,
         volume_driver=inputs.volume_driver,
         cloud=facts.cloud,
+        seals_secrets=checks.site.seals_secrets,
         labels=parsed.labels,
     )
     return spec, problems

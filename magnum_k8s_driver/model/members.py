@@ -36,6 +36,8 @@ class Member:
     operation: str
     """Id of the operation that last named it."""
     state: MemberState = MemberState.ACTIVE
+    sealed_for: str = ""
+    """Id of the server that has got its sealed secrets, if any has."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +81,21 @@ class Members:
         """Return the list with some members ordered to another version."""
         return self._changed(
             names, kubernetes_version=version, operation=operation
+        )
+
+    def with_secrets(self, server_ids: Mapping[str, str]) -> "Members":
+        """Return the list with who has got sealed secrets, for ever.
+
+        :param server_ids: name of the member to the id of its server.
+        """
+        return dataclasses.replace(
+            self,
+            all=tuple(
+                dataclasses.replace(one, sealed_for=server_ids[one.name])
+                if one.name in server_ids
+                else one
+                for one in self.all
+            ),
         )
 
     def _changed(self, names: tuple[str, ...], **changes: Any) -> "Members":

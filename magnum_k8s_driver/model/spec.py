@@ -150,6 +150,9 @@ class ClusterSpec:
     labels: labels_module.Labels = dataclasses.field(
         default_factory=labels_module.Labels
     )
+    seals_secrets: bool = True
+    """False: control-plane members find their secrets in user data, where
+    every reader of the project can read them."""
 
     @property
     def groups(self) -> tuple[NodeGroupSpec, ...]:

@@ -35,5 +35,8 @@ class ComputePort(Protocol):
     def console(self, server_id: str, lines: int) -> str:
         """Return the last lines of the serial console, '' when unavailable."""
 
+    def max_server_meta(self) -> int:
+        """Return how many keys of metadata a server may have; -1: any."""
+
     def delete(self, server_id: str) -> None:
         """Delete a server that Heat no longer knows; gone already is fine."""

@@ -60,6 +60,11 @@ class SdkCompute:
             raise
         return str(document.get("output") or "")
 
+    def max_server_meta(self) -> int:
+        """Return how many keys of metadata a server may have; -1: any."""
+        document = self._rest.send("GET", "/limits")
+        return int(document["limits"]["absolute"]["maxServerMeta"])
+
     def delete(self, server_id: str) -> None:
         """Delete a server that Heat no longer knows; gone already is fine."""
         self._rest.discard(f"/servers/{server_id}")

@@ -6,13 +6,14 @@ makes in one group share one document, so nothing about a single worker may
 stand in it.
 """
 
-import base64
 from collections.abc import Mapping
 import dataclasses
+import json
 from typing import Any
 
 from magnum_k8s_driver.model import names
 from magnum_k8s_driver.model import spec as spec_module
+from magnum_k8s_driver.render import apiserver
 from magnum_k8s_driver.render import ca_hash
 from magnum_k8s_driver.render import kubeadm
 from magnum_k8s_driver.render import releases
@@ -89,6 +90,12 @@ def control_plane_document(
     if values.secrets is not None:
         document["secrets"] = _secrets(values.secrets)
     return document
+
+
+def sealed_text(secrets: ControlPlaneSecrets) -> str:
+    """Return the part of a node document that travels sealed, as JSON."""
+    document = {"v": VERSION, "secrets": _secrets(secrets)}
+    return json.dumps(document, separators=(",", ":"), sort_keys=True)
 
 
 def worker_document(
@@ -249,6 +256,8 @@ def _secrets(secrets: ControlPlaneSecrets) -> dict[str, Any]:
         "pki": dict(secrets.pki),
         "join_root": secrets.join_root.hex(),
         "board_key": secrets.board_key.hex(),
-        "encryption_key": base64.b64encode(secrets.encryption_key).decode(),
+        "encryption_config": json.dumps(
+            apiserver.encryption(secrets.encryption_key)
+        ),
         "cloud": dict(secrets.cloud),
     }

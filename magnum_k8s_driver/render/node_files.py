@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every file that user data put on a node, whatever writes them there."""
 
-import base64
 from collections.abc import Iterable, Mapping
 import dataclasses
 import gzip
@@ -140,14 +139,6 @@ def _control_plane_files(
         ("authentication", apiserver.authentication()),
     ):
         yield _yaml(f"{apiserver.DIRECTORY}/{name}.yaml", content, mode=0o600)
-    secrets = document.get("secrets")
-    if secrets:
-        key = base64.b64decode(secrets["encryption_key"])
-        yield _yaml(
-            f"{apiserver.DIRECTORY}/encryption.yaml",
-            apiserver.encryption(key),
-            mode=0o600,
-        )
 
 
 def _join_files(

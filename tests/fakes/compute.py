@@ -53,6 +53,7 @@ class FakeCompute:
         self.calls = calls
         self._clock = clock
         self._next = 10
+        self.server_meta = 128
         self.by_id: dict[str, FakeServer] = {}
         self.no_boot: dict[str, tuple[str, int]] = {}
         self.build_seconds = 0.0
@@ -72,6 +73,10 @@ class FakeCompute:
         server = self.by_id.get(server_id)
         text = server.console if server else ""
         return "\n".join(text.splitlines()[-lines:])
+
+    def max_server_meta(self) -> int:
+        """See the port."""
+        return self.server_meta
 
     def delete(self, server_id: str) -> None:
         """See the port."""

@@ -4,12 +4,14 @@
 from collections.abc import Callable, Mapping
 import dataclasses
 import fnmatch
+import functools
 import json
-import re
 from typing import Any
 
+from lab.hollow import seal as seal_module
 from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import orders
+from magnum_k8s_driver.render import userdata
 from tests.fakes import compute as compute_module
 from tests.fakes import heat as heat_module
 from tests.fakes import stack_tree
@@ -26,6 +28,8 @@ class Behaviour:
     """Phase the node fails in, empty when it works."""
     message: str = "it did not work"
     hint: str = ""
+    no_console: bool = False
+    """Its console shows nothing."""
     silent: bool = False
     """Never says or does anything."""
     unready: str = ""
@@ -54,6 +58,9 @@ class FakeNode:
     taints: tuple[str, ...] = ()
     gave_up: str | None = None
     """Operation whose upgrade failed; only another one is tried."""
+    seal: seal_module.Seal | None = None
+    """Its key pair, while it waits for its secrets."""
+    secrets: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     sequence: int = 0
     ready_at: float = 0.0
     """When it was last ready."""
@@ -79,8 +86,8 @@ class FakeNode:
 class FakeNodes:
     """Every node of the simulated cloud.
 
-    :ivar board_key: key that signs boards; None: taken from the user data
-        (``"board_key": "<hex>"``, plain) or with ``find_key``.
+    :ivar board_key: key that signs boards; None: taken from the node's
+        secrets or, where user data are none, with ``find_key``.
     :ivar find_key: returns the board key of a cluster UUID.
     :ivar addons: what the first ready control-plane member says of add-ons.
     :ivar versions: version that new nodes run, when their metadata has no
@@ -141,7 +148,8 @@ class FakeNodes:
         """Let every node do what is due."""
         for server in self._compute.by_id.values():
             if server.metadata.get("magnum_cluster"):
-                self.by_id.setdefault(server.id, FakeNode(server=server))
+                if server.id not in self.by_id:
+                    self.by_id[server.id] = self._made(server)
         if self.forget:
             gone = set(self.by_id) - set(self._compute.by_id)
             for server_id in gone:
@@ -259,7 +267,11 @@ class FakeNodes:
                 self._write_distress(node)
         if node.failed_phase and not how.fail_phase:
             node.failed_phase, node.error = "", None
+        if node.seal is not None:
+            self._handshake(node, how)
         if age < how.boot_seconds or node.failed_phase:
+            return
+        if node.seal is not None:
             return
         joins = self._control_plane_is_up(node.cluster)
         if not joins and node.control_plane and _may_initialise(node):
@@ -271,6 +283,27 @@ class FakeNodes:
                 self.etcd.setdefault(node.cluster, set()).add(node.server.name)
             node.version = node.metadata.get("magnum_version", self.version)
             node.server.console = "MAGNUM-NODE ready {}"
+
+    def _made(self, server: compute_module.FakeServer) -> FakeNode:
+        node = FakeNode(server=server)
+        document = _document(server.user_data)
+        if node.control_plane and document is not None:
+            node.secrets = document.get("secrets") or {}
+            if not node.secrets:
+                node.seal = _seal(len(self.by_id) % _SEALS)
+        return node
+
+    def _handshake(self, node: FakeNode, how: Behaviour) -> None:
+        """Show the fingerprint until the secrets are there."""
+        if node.seal is None:
+            return
+        marker = json.dumps({"sha256": node.seal.fingerprint})
+        line = f"MAGNUM-NODE seal {marker}\n"
+        if line not in node.server.console and not how.no_console:
+            node.server.console += line
+        found = node.seal.open(node.metadata)
+        if found is not None:
+            node.secrets, node.seal = found, None
 
     def phase(self, node: FakeNode) -> str:
         """Return the phase a node is in."""
@@ -358,12 +391,9 @@ class FakeNodes:
     def _key(self, node: FakeNode) -> bytes | None:
         if self.board_key is not None:
             return self.board_key
-        found = re.search(
-            r'\\?"board_key\\?":\s*\\?"([0-9a-f]+)', node.server.user_data
-        )
-        if found:
-            return bytes.fromhex(found.group(1))
-        return self.find_key(node.cluster)
+        if node.secrets:
+            return bytes.fromhex(node.secrets["board_key"])
+        return None if node.seal else self.find_key(node.cluster)
 
     def _write_distress(self, node: FakeNode) -> None:
         handle = self._handle(node.cluster, None)
@@ -397,12 +427,12 @@ class FakeNodes:
         if self.lost_signals > 0:
             self.lost_signals -= 1
             return
-        key = self._key(node) if node.joined else None
+        key = self._key(node)
         node.sequence += 1
         head = {"v": 1, "seq": node.sequence, "t": now}
         _signal(handle, board.REPORT, {**head, **report}, key, "SUCCESS")
         if node.joined and self._has_quorum(node.cluster):
-            body = {**head, "nodes": nodes}
+            body = {**head, "server": node.server.id, "nodes": nodes}
             _signal(handle, board.DIGEST, body, key, "SUCCESS")
 
     def _report(self, node: FakeNode) -> dict[str, Any]:
@@ -422,6 +452,7 @@ class FakeNodes:
             "error": dataclasses.asdict(node.error) if node.error else None,
             "addons": self.addons if node.joined else {},
             "orders": self._acknowledgement(node),
+            **({"seal": node.seal.text} if node.seal else {}),
         }
 
     def _acknowledgement(self, node: FakeNode) -> dict[str, Any] | None:
@@ -470,6 +501,30 @@ def _may_initialise(node: FakeNode) -> bool:
     except ValueError:
         return True
     return not isinstance(document, dict) or bool(document.get("init", True))
+
+
+_SEALS = 8
+"""As many key pairs as nodes that are seen at the same time."""
+
+
+@functools.cache
+def _seal(index: int) -> seal_module.Seal:
+    """Return one of a few key pairs; to make one takes a while."""
+    del index
+    return seal_module.Seal()
+
+
+@functools.lru_cache(256)
+def _document(user_data: str) -> Mapping[str, Any] | None:
+    """Return the node document in user data, None when there is none.
+
+    Tests that do not care for user data write the bare document.
+    """
+    try:
+        return userdata.parse_node_document(user_data)
+    except ValueError:
+        found = json.loads(user_data) if user_data[:1] == "{" else {}
+        return found if "signals" in found else None
 
 
 def _signal(

@@ -30,6 +30,7 @@ COMMAND_SECONDS = 180
 
 CONTROL_PLANE_PHASES = frozenset(
     (
+        "seal",
         "secrets",
         "prepare-host",
         "runtime",
@@ -41,7 +42,9 @@ CONTROL_PLANE_PHASES = frozenset(
     )
 )
 JOINER_PHASES = CONTROL_PLANE_PHASES - {"init"} | {"join-control-plane"}
-WORKER_PHASES = CONTROL_PLANE_PHASES - {"secrets", "init"} | {"join-worker"}
+WORKER_PHASES = CONTROL_PLANE_PHASES - {"seal", "secrets", "init"} | {
+    "join-worker"
+}
 
 
 def without_containers(reason):
@@ -208,8 +211,12 @@ class NodesTest(base.LabTest):
         }.items()
 
     def document(self, server):
-        """Return the node document of a server."""
-        return json.loads(self.run_in(server, "cat /etc/magnum/node.json"))
+        """Return the node document of a server, with what came sealed."""
+        text = self.run_in(server, "cat /etc/magnum/node.json")
+        if server not in self.control_planes:
+            return json.loads(text)
+        sealed = self.run_in(server, "cat /var/lib/magnum/secrets.json")
+        return json.loads(text) | json.loads(sealed)
 
     def phases(self, server):
         """Return the phases a server goes through."""

@@ -99,7 +99,8 @@ class ContainerNodesTest(kubernetes.KubernetesChecks, containers.NodesTest):
             mode = self.run_in(server, "stat -c %a /etc/magnum/node.json")
             self.assertEqual("600", mode.strip())
             text = self.run_in(server, "cat /etc/magnum/node.json")
-            secrets = secrets_of(json.loads(text))
+            self.assertNotIn("secrets", json.loads(text))
+            secrets = secrets_of(self.document(server))
             self.assertGreater(len(secrets), 0)
             logs = self.run_in(server, LOGS)
             logs += self.machines.console(server.id)
@@ -175,7 +176,7 @@ def secrets_of(document):
     if document["join"].get("token"):
         found["join.token"] = document["join"]["token"]
     secrets = document.get("secrets") or {}
-    for name in ("join_root", "board_key", "encryption_key"):
+    for name in ("join_root", "board_key"):
         if secrets.get(name):
             found[name] = secrets[name]
     for path, text in (secrets.get("pki") or {}).items():

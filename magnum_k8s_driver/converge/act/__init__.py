@@ -14,6 +14,7 @@ from magnum_k8s_driver.converge import actions
 from magnum_k8s_driver.converge.act import change
 from magnum_k8s_driver.converge.act import create
 from magnum_k8s_driver.converge.act import delete
+from magnum_k8s_driver.converge.act import deliver
 from magnum_k8s_driver.converge.act import scene as scene_module
 
 LOG = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ _PERFORMERS: dict[type, Callable[[Any, Scene], None]] = {
     actions.CreateControlPlane: create.create_control_plane,
     actions.CreateWorkerStack: create.create_worker_stack,
     actions.RecordInitialised: create.record_initialised,
+    actions.DeliverSecrets: deliver.deliver_secrets,
     actions.ChangeMembers: change.change_members,
     actions.ChangeControlPlane: change.change_control_plane,
     actions.SendOrders: change.send_orders,

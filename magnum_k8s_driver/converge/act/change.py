@@ -6,6 +6,7 @@ import dataclasses
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.converge import actions
 from magnum_k8s_driver.converge import remedy
+from magnum_k8s_driver.converge import sealing
 from magnum_k8s_driver.converge.act import orders
 from magnum_k8s_driver.converge.act import scene as scene_module
 from magnum_k8s_driver.converge.act import stacks
@@ -82,6 +83,7 @@ def change_control_plane(
         state,
         boards=boards,
         timeout_minutes=scene.settings.update_timeout_minutes,
+        extra_metadata=sealing.in_flight(scene.observed),
     )
     stacks.update(
         scene.cloud.heat, cluster.stack.id, update, action.generation
@@ -217,5 +219,6 @@ def _update_control_plane(
         state,
         boards=changed.names,
         timeout_minutes=scene.settings.update_timeout_minutes,
+        extra_metadata=sealing.in_flight(scene.observed),
     )
     stacks.update(scene.cloud.heat, cluster.stack.id, update, generation)

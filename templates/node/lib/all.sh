@@ -2,7 +2,7 @@
 # Every library, those that others build on first.
 
 for library in log retry json config hmac artifact unit kube lease signal \
-    board hints boot; do
+    seal board hints boot; do
     # shellcheck source=/dev/null
     source "$MAGNUM_HOME/lib/$library.sh"
 done

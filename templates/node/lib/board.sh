@@ -78,6 +78,7 @@ board::report() {
 }
 
 board::to_console() {
+    ! seal::is_asking || seal::show
     case "$1" in
         failed) console "failed $(board::error "$2" "$3" "$4")" ;;
         ready) console "ready $(json::object \
@@ -120,13 +121,14 @@ board::again() {
 }
 
 board::post() {
-    local state="$1" phase="$2" status=SUCCESS document orders=()
+    local state="$1" phase="$2" status=SUCCESS document orders=() seal
+    mapfile -t seal < <(seal::entry)
     [[ "$state" != failed ]] || status=FAILURE
     if [[ -s "$STATE_DIR/orders-done" ]]; then
         orders=(orders "$(<"$STATE_DIR/orders-done")")
     fi
-    document="$(board::sign "${orders[@]}" v 1 seq "$(board::sequence)" \
-        t "$(json::now)" \
+    document="$(board::sign "${orders[@]}" "${seal[@]}" v 1 \
+        seq "$(board::sequence)" t "$(json::now)" \
         member "$(json::string "$(member_name)")" \
         server "$(json::string "$(metadata::get uuid)")" \
         op "$(json::string "$(board::operation)")" \

@@ -7,7 +7,7 @@ PHASE_ATTEMPTS="${MAGNUM_PHASE_ATTEMPTS:-3}"
 boot::phases() {
     local phases=(prepare-host runtime binaries kubelet firewall)
     if is_control_plane; then
-        phases=(secrets "${phases[@]}")
+        phases=(seal "${phases[@]}" secrets)
         if config::true init; then
             phases+=(init)
         else
@@ -33,6 +33,7 @@ boot::main() {
     mkdir -p "$STATE_DIR/seconds"
     for phase in "${phases[@]}"; do
         boot::phase "$phase" || return 1
+        [[ "$phase" != secrets ]] || config::load
     done
     rm -f "$STATE_DIR/failed-phase"
     board::settled
@@ -65,7 +66,7 @@ boot::phase() {
 # A phase that failed for good before stays failed until it succeeds.
 boot::announce() {
     [[ ! -s "$STATE_DIR/failed-phase" ]] || return 0
-    [[ "$1" != report ]] || return 0
+    [[ "$1" != report && "$1" != seal ]] || return 0
     board::report booting "$1" || log "the board could not be written"
 }
 

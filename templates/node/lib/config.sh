@@ -4,6 +4,7 @@
 # shellcheck disable=SC2034
 declare -A CONFIG=() METADATA=()
 CONFIG_FILE="$ROOT/etc/magnum/node.json"
+SECRETS_FILE="$STATE_DIR/secrets.json"
 METADATA_FILE="$RUN_DIR/meta_data.json"
 METADATA_URL="http://169.254.169.254/openstack/latest/meta_data.json"
 SEED="$ROOT/var/lib/cloud/seed/config_drive/openstack/latest/meta_data.json"
@@ -12,6 +13,7 @@ config::load() {
     json::load CONFIG <"$CONFIG_FILE" || fail \
         "The node document $CONFIG_FILE cannot be read." \
         "The image needs python3 or jq."
+    [[ ! -s "$SECRETS_FILE" ]] || json::load CONFIG <"$SECRETS_FILE"
 }
 
 # config::get PART...: a value, empty when there is none.
@@ -113,6 +115,14 @@ metadata::load() {
 # metadata::get PART...: a value of meta_data.json, empty when absent.
 metadata::get() {
     printf '%s' "${METADATA[$(json::path "$@")]:-}"
+}
+
+# metadata::chunks KEY COUNT: a text in pieces, KEY_0, KEY_1, ...
+metadata::chunks() {
+    local index
+    for ((index = 0; index < 10#$2; index++)); do
+        metadata::get meta "$1_$index"
+    done
 }
 
 # The version the driver wants now; empty when it says none.

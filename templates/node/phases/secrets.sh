@@ -4,10 +4,8 @@
 
 secrets::main() {
     local name mode
-    if [[ -z "$(config::get secrets join_root)" ]]; then
-        fail "The node document holds no secrets." \
-            "This release delivers them as user data only."
-    fi
+    metadata::load
+    seal::is_open || seal::await
     while IFS= read -r name; do
         mode=0600
         [[ "$name" != *.crt && "$name" != *.pub ]] || mode=0644
@@ -15,6 +13,8 @@ secrets::main() {
             file::write "$PKI_DIR/$name" "$mode" || true
     done < <(config::keys secrets pki)
     chmod 0755 "$PKI_DIR"
+    config::get secrets encryption_config | file::write \
+        "$ROOT/etc/magnum/apiserver/encryption.yaml" 0600 || true
     secrets::check
 }
 

@@ -23,7 +23,8 @@ digest::main() {
 digest::send() {
     local document
     document="$(board::sign v 1 seq "$(board::sequence)" \
-        t "$(json::now)" nodes "$1")"
+        t "$(json::now)" nodes "$1" \
+        server "$(json::string "$(metadata::get uuid)")")"
     signal::send board digest SUCCESS "nodes" "$document"
 }
 

@@ -22,14 +22,12 @@ orders::main() {
 
 # orders::read HEADER: fills ORDERS from the chunks when they are signed.
 orders::read() {
-    local key text="" index file="$RUN_DIR/orders.json"
+    local key text file="$RUN_DIR/orders.json"
     [[ "$1" =~ ^(([0-9]{1,4}):([0-9]{1,6})):([0-9a-f]{64})$ ]] ||
         fail "The header of the orders is not one."
     local signed="${BASH_REMATCH[1]}" count="${BASH_REMATCH[2]}"
     local length="${BASH_REMATCH[3]}" signature="${BASH_REMATCH[4]}"
-    for ((index = 0; index < 10#$count; index++)); do
-        text+="$(metadata::get meta "magnum_orders_$index")"
-    done
+    text="$(metadata::chunks magnum_orders "$count")"
     ((${#text} == 10#$length)) || fail "The orders are not complete."
     key="$(config::get secrets board_key)"
     [[ -n "$key" && "$(printf 'magnum-orders:%s:%s' "$signed" "$text" |

@@ -63,7 +63,7 @@ class RenderTests(base.BaseTestCase):
 
     def test_dummies_only(self):
         _code, out, _err = run(str(SAMPLES / "small.yaml"))
-        self.assertIn("DUMMY in the place of ca.key", out)
+        self.assertIn("dummy-password-of-board-0", out)
         self.assertNotIn("PRIVATE KEY", out)
 
     def test_shipped_templates_are_sent(self):

@@ -4,6 +4,7 @@
 import testtools
 
 from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.converge import evidence
 from magnum_k8s_driver.model import record
 from tests.unit.converge import simulation
 
@@ -30,7 +31,12 @@ class EvidenceTest(testtools.TestCase):
         return self.sim.converge()
 
     def consoles(self):
-        return [one for one in self.calls.log if one.method == "console"]
+        """Return what was looked for; the whole log is read for a seal."""
+        return [
+            one
+            for one in self.calls.log
+            if one.method == "console" and evidence.CONSOLE_LINES in one.args
+        ]
 
     def test_silent_worker(self):
         self.silence("*-worker-0", "Kernel panic - not syncing: no init\n")

@@ -15,7 +15,7 @@ WORKER_PHASES = (
     "prepare-host runtime binaries kubelet firewall join-worker report"
 ).split()
 CONTROL_PLANE_PHASES = (
-    "secrets prepare-host runtime binaries kubelet firewall init report"
+    "seal prepare-host runtime binaries kubelet firewall secrets init report"
 ).split()
 
 

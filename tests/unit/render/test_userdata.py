@@ -99,7 +99,6 @@ class FilesTest(testtools.TestCase):
             "/etc/magnum/apiserver/admission.yaml",
             "/etc/magnum/apiserver/audit-policy.yaml",
             "/etc/magnum/apiserver/authentication.yaml",
-            "/etc/magnum/apiserver/encryption.yaml",
             "/etc/containerd/config.toml",
             "/etc/kubernetes/kubelet.conf.d/10-group.conf",
             "/opt/magnum/magnum-node",
@@ -221,7 +220,12 @@ class SizeTest(testtools.TestCase):
         for distro in ("ubuntu", "flatcar"):
             secrets = node_samples.secrets(pki=node_samples.full_pki())
             text = control_plane(with_distro(distro), secrets=secrets)
-            self.assertLess(len(text), userdata.MAX_BYTES - 4096)
+            self.assertLess(len(text), userdata.MAX_BYTES - 3072)
+
+    def test_sealed_secrets_leave_room(self):
+        for distro in ("ubuntu", "flatcar"):
+            text = control_plane(with_distro(distro), secrets=None)
+            self.assertLess(len(text), userdata.MAX_BYTES - 12 * 1024)
 
     def test_too_much_is_refused_with_a_sentence(self):
         pki = {

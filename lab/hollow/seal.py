@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A hollow node's key pair, and secrets sealed to it."""
+
+import base64
+from collections.abc import Mapping
+import datetime
+import gzip
+import json
+import pathlib
+import subprocess
+import tempfile
+from typing import Any
+import zlib
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.x509 import oid
+
+from magnum_k8s_driver.model import sealed
+
+BITS = 2048
+_DAY = datetime.timedelta(days=1)
+
+
+class Seal:
+    """Key and certificate of one node, made when it first boots."""
+
+    def __init__(self) -> None:
+        key = rsa.generate_private_key(65537, BITS)
+        name = x509.Name(
+            [x509.NameAttribute(oid.NameOID.COMMON_NAME, "magnum")]
+        )
+        now = datetime.datetime.now(datetime.UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - _DAY)
+            .not_valid_after(now + 3650 * _DAY)
+            .sign(key, hashes.SHA256())
+        )
+        self._key = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        self.certificate = certificate.public_bytes(serialization.Encoding.DER)
+        self.fingerprint = sealed.fingerprint(self.certificate)
+
+    @property
+    def text(self) -> str:
+        """The certificate as a report has it."""
+        return base64.b64encode(self.certificate).decode()
+
+    def open(self, metadata: Mapping[str, str]) -> dict[str, Any] | None:
+        """Return the secrets in metadata, None while there are none for us.
+
+        :raises ValueError: what is there cannot be opened.
+        """
+        answer = sealed.decode(metadata)
+        if answer is None or answer.fingerprint != self.fingerprint:
+            return None
+        try:
+            text = gzip.decompress(self._decrypt(answer.envelope))
+            found = json.loads(text)["secrets"]
+        except (KeyError, OSError, EOFError, zlib.error) as exc:
+            raise ValueError(f"the sealed secrets are none: {exc}") from exc
+        return dict(found)
+
+    def _decrypt(self, envelope: bytes) -> bytes:
+        """Open an envelope as a node does, with openssl."""
+        with tempfile.TemporaryDirectory(prefix="hollow-seal-") as directory:
+            key = pathlib.Path(directory, "key.pem")
+            key.touch(mode=0o600)
+            key.write_bytes(self._key)
+            done = subprocess.run(
+                ["openssl", "cms", "-decrypt", "-inform", "DER", "-binary"]
+                + ["-inkey", str(key)],
+                input=envelope,
+                capture_output=True,
+                check=False,
+            )
+        if done.returncode != 0:
+            raise ValueError(f"openssl: {done.stderr.decode()[:200].strip()}")
+        return done.stdout
