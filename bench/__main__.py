@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Benchmarks against the lab: ``python -m bench create [SIZE ...]``.
+"""Benchmarks against the lab: ``python -m bench create|boot``.
 
 Every size is run in one go on the same lab, so the ratios between rows mean
 something even on a noisy machine; single figures do not.
 """
 
 import argparse
+import pathlib
 import sys
 
+from bench import boot
 from bench import create
 
 
@@ -25,8 +27,17 @@ def main() -> int:
         default=[1, 10],
         help="numbers of workers",
     )
+    one.set_defaults(run=lambda given: create.run(given.sizes))
+    one = commands.add_parser(
+        "boot", help="boot nodes of ours and by hand, with real Kubernetes"
+    )
+    one.add_argument("--runs", type=int, default=3, help="of each kind")
+    one.add_argument("--output", type=pathlib.Path, help="JSON file")
+    one.set_defaults(
+        run=lambda options: boot.run(options.runs, options.output)
+    )
     options = parser.parse_args()
-    return create.run(options.sizes)
+    return int(options.run(options))
 
 
 if __name__ == "__main__":

@@ -50,10 +50,10 @@ def _measure(
             node_count=size,
             create_timeout=60,
         )
-        _wait(lambda: _ended(magnum, cluster.id))
+        wait(lambda: _ended(magnum, cluster.id))
     with _row(processes, size, "delete"):
         magnum.delete_cluster(cluster.id)
-        _wait(lambda: magnum.find_cluster(cluster.id) is None)
+        wait(lambda: magnum.find_cluster(cluster.id) is None)
 
 
 @contextlib.contextmanager
@@ -103,7 +103,8 @@ def _ended(magnum: Any, cluster_id: str) -> bool:
     return bool(cluster.status == "CREATE_COMPLETE")
 
 
-def _wait(done: Callable[[], bool]) -> None:
+def wait(done: Callable[[], bool]) -> None:
+    """Look every second; give up after ``TIMEOUT``."""
     deadline = time.monotonic() + TIMEOUT
     while not done():
         if time.monotonic() > deadline:

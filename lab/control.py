@@ -5,14 +5,14 @@ Every function takes the settings and a ``report``, which is called with
 the name and the seconds of each step that ended well, and raises LabError.
 """
 
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent import futures
 import contextlib
 import dataclasses
 import fcntl
 import shutil
 import time
+import types
 
 from lab import access
 from lab import broker
@@ -123,8 +123,13 @@ def restart(
     settings: lab_settings.Settings,
     names: Sequence[str],
     report: progress.Report = progress.silent,
+    environment: Mapping[str, str] = types.MappingProxyType({}),
 ) -> None:
-    """Stop services and start them with the configuration of now."""
+    """Stop services and start them with the configuration of now.
+
+    :param environment: variables these services get besides their own, until
+        they are restarted.
+    """
     known = {one.name: one for one in _all(settings)}
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -143,7 +148,12 @@ def restart(
         jobs = [
             graph.Job(
                 name,
-                lambda name=name: starter.start(known[name]),
+                lambda name=name: starter.start(
+                    dataclasses.replace(
+                        known[name],
+                        environment={**known[name].environment, **environment},
+                    )
+                ),
                 known[name].after,
             )
             for name in dict.fromkeys(names)

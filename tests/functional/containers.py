@@ -135,6 +135,11 @@ class NodesTest(base.LabTest):
         cls.cluster = cls.magnum.await_status(
             cls.uuid, "CREATE_COMPLETE", seconds=CREATE_SECONDS
         )
+        cls.find_servers()
+
+    @classmethod
+    def find_servers(cls):
+        """Know the servers the cluster has now."""
         prefix = base.prefix(cls.cluster)
         cls.servers = {
             one.name.removeprefix(f"{prefix}-"): one

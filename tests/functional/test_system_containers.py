@@ -7,12 +7,17 @@ was not proven.
 """
 
 import json
+import time
 
 from tests.functional import base
+from tests.functional import clocks
 from tests.functional import containers
 from tests.functional import kubernetes
 
 READY_SECONDS = 180
+LATER = 3 * 3600
+"""Seconds; tokens live for two hours."""
+KEEPER_SECONDS = 60
 METADATA_SECONDS = 60
 """nova-metadata itself remembers an answer for 15 seconds."""
 
@@ -133,6 +138,32 @@ class ContainerNodesTest(kubernetes.KubernetesChecks, containers.NodesTest):
                 self.demo.compute.get_server(self.worker.id).status == "ACTIVE"
             ),
             READY_SECONDS,
+        )
+
+    def test_worker_joins_three_hours_later(self):
+        """The clocks of driver and keeper are moved, Kubernetes' is not."""
+        if not containers.is_real():
+            base.needs_time()
+        self.enterContext(clocks.moved(self, LATER))
+        base.until(
+            lambda: self.status_with(self.token(time.time() + LATER)) != "401",
+            KEEPER_SECONDS,
+        )
+        count = len(self.workers) + 1
+        answer = base.command(
+            "coe", "cluster", "resize", self.name, str(count)
+        )
+        self.assertEqual(0, answer.code, answer)
+        self.magnum.await_status(
+            self.uuid, "UPDATE_COMPLETE", seconds=containers.CREATE_SECONDS
+        )
+        type(self).find_servers()
+        self.assertEqual(count, len(self.workers))
+        late = self.workers[-1]
+        self.assertTrue(self.is_ready(late))
+        self.assertEqual(
+            self.token(time.time() + LATER),
+            self.document(late)["join"]["token"],
         )
 
 

@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long nodes boot, against kubeadm by hand on the same machines.
+
+Both sides are system containers of the lab with real Kubernetes (KUBE_DIST)
+and the same image. A boot begins when the server's first process starts. Ours
+ends when the node has told that it is ready; the floor's, when its Node is.
+By hand means: containerd is started, then ``kubeadm init`` or ``kubeadm
+join`` with a configuration that was ready before.
+"""
+
+from collections.abc import Iterator, Mapping
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import statistics
+import subprocess
+import time
+from typing import Any
+import uuid
+
+import openstack
+
+from bench import create
+from lab import failure
+from lab import process
+from lab import settings as lab_settings
+from lab.containers import __main__ as inside
+from lab.containers import distribution
+from lab.containers import machines
+from lab.seeding import cloud as seeding
+
+COMMAND_TIMEOUT = 600
+_IMAGE_CONFIG = "/etc/containerd/config.toml"
+_LABELS = {"cloud_provider_enabled": "false", "cinder_csi_enabled": "false"}
+_FLOOR_CONFIG = """\
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+kubernetesVersion: {version}
+networking: {{podSubnet: 10.100.0.0/16}}
+---
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+cgroupDriver: systemd
+"""
+_READY = (
+    "until kubectl --kubeconfig {config} get node $(uname -n) --output "
+    "'jsonpath={{.status.conditions[?(@.type==\"Ready\")].status}}' "
+    "2>/dev/null | grep -qx True; do sleep 0.2; done"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Boot:
+    """One boot: seconds by step, in their order, and altogether."""
+
+    steps: Mapping[str, float]
+    total: float
+
+
+class Bench:
+    """Servers of one lab, and what runs in them."""
+
+    def __init__(self) -> None:
+        self._found = distribution.find()
+        if self._found is None:
+            raise SystemExit(
+                "Booting is measured with real Kubernetes only: set KUBE_DIST."
+            )
+        settings = lab_settings.read()
+        if "containers" not in settings.extras:
+            raise SystemExit(
+                "The lab has no container nodes: python3 -m lab up "
+                "--with containers."
+            )
+        self._machines = machines.Machines(settings)
+        file = settings.root / "clouds.yaml"
+        os.environ["OS_CLIENT_CONFIG_FILE"] = str(file)
+        self._cloud = openstack.connect(cloud="demo")
+        self._magnum = self._cloud.container_infrastructure_management
+
+    @property
+    def version(self) -> str:
+        """Return the version of Kubernetes."""
+        assert self._found is not None
+        return self._found.version
+
+    def run(self, runs: int) -> dict[str, list[Boot]]:
+        """Boot all kinds of nodes; return the boots by kind."""
+        found: dict[str, list[Boot]] = {}
+        with self._template() as template:
+            for number in range(runs):
+                with self._cluster(template, number) as name:
+                    for kind, boot in self._one_run(name):
+                        found.setdefault(kind, []).append(boot)
+                        _tell(kind, boot)
+        return found
+
+    def _one_run(self, name: str) -> Iterator[tuple[str, Boot]]:
+        control_plane = self._server(name, "cp-0")
+        yield "control plane, ours", self._told(control_plane)
+        # The second one: the first waited for the control plane.
+        self._grow(name)
+        yield "worker, ours", self._told(self._server(name, "worker-1"))
+        config = self._run(control_plane, f"cat {_IMAGE_CONFIG}")
+        with self._bare(name, control_plane, "init") as first:
+            yield "control plane, by hand", self._init(first, config)
+            join = self._run(
+                first,
+                "kubeadm token create --print-join-command "
+                "--kubeconfig /etc/kubernetes/admin.conf",
+            )
+            with self._bare(name, control_plane, "join") as second:
+                yield "worker, by hand", self._join(second, config, join)
+
+    @contextlib.contextmanager
+    def _template(self) -> Iterator[str]:
+        made = self._magnum.create_cluster_template(
+            name=f"bench-{uuid.uuid4().hex[:8]}",
+            coe="kubernetes",
+            image_id=seeding.CONTAINER_IMAGE.format(self.version),
+            external_network_id="public",
+            flavor_id="m1.small",
+            master_flavor_id="m1.medium",
+            network_driver="calico",
+            is_floating_ip_enabled=False,
+            labels=_LABELS,
+        )
+        try:
+            yield made.uuid
+        finally:
+            self._magnum.delete_cluster_template(made.uuid)
+
+    @contextlib.contextmanager
+    def _cluster(self, template: str, number: int) -> Iterator[str]:
+        made = self._magnum.create_cluster(
+            name=f"boot-{number}-{uuid.uuid4().hex[:8]}",
+            cluster_template_id=template,
+            master_count=1,
+            node_count=1,
+            create_timeout=20,
+        )
+        found = self._magnum.get_cluster(made.id)
+        try:
+            self._await(made.id, "CREATE_COMPLETE")
+            yield str(found.name)
+        finally:
+            self._magnum.delete_cluster(made.id)
+            create.wait(lambda: self._magnum.find_cluster(made.id) is None)
+
+    def _await(self, cluster_id: str, wanted: str) -> None:
+        def ended() -> bool:
+            cluster = self._magnum.get_cluster(cluster_id)
+            if cluster.status.endswith("FAILED"):
+                raise SystemExit(f"{cluster.status}: {cluster.status_reason}")
+            return bool(cluster.status == wanted)
+
+        create.wait(ended)
+
+    def _grow(self, name: str) -> None:
+        cluster = self._magnum.find_cluster(name)
+        answer = self._magnum.post(
+            f"/clusters/{cluster.id}/actions/resize",
+            json={"node_count": 2},
+            headers={"OpenStack-API-Version": "container-infra 1.7"},
+        )
+        if not answer.ok:
+            raise SystemExit(answer.text)
+        self._await(cluster.id, "UPDATE_COMPLETE")
+
+    def _server(self, cluster: str, member: str) -> Any:
+        [found] = [
+            one
+            for one in self._cloud.compute.servers()
+            if re.fullmatch(
+                f"{re.escape(cluster)}-[0-9a-f]+-{member}", one.name
+            )
+        ]
+        return found
+
+    @contextlib.contextmanager
+    def _bare(self, cluster: str, like: Any, word: str) -> Iterator[Any]:
+        """Boot a server beside a cluster's with nothing to do."""
+        [port] = self._cloud.network.ports(device_id=like.id)
+        made = self._cloud.compute.create_server(
+            name=f"{cluster}-{word}",
+            image_id=like.image.id,
+            flavor_id=self._cloud.compute.find_flavor("m1.medium").id,
+            networks=[{"uuid": port.network_id}],
+        )
+        try:
+            made = self._cloud.compute.wait_for_server(made, wait=120)
+            yield made
+        finally:
+            self._cloud.compute.delete_server(made)
+            self._cloud.compute.wait_for_delete(made, wait=120)
+
+    def _told(self, server: Any) -> Boot:
+        """Return the boot of a node of ours, as it noted its phases."""
+        text = self._run(
+            server,
+            "cd /var/lib/magnum/seconds && "
+            "for one in $(ls -tr); do echo $one $(<$one) "
+            "$(stat --format %.Y $one); done",
+        )
+        lines = [line.split() for line in text.splitlines()]
+        steps = {name: float(seconds) for name, seconds, _at in lines}
+        began, ended = self._began(server), float(lines[-1][2])
+        name, seconds, at = lines[0]
+        steps = {"boot": float(at) - float(seconds) - began, **steps}
+        return Boot(steps=steps, total=ended - began)
+
+    def _init(self, server: Any, config: str) -> Boot:
+        content = _FLOOR_CONFIG.format(version=self.version)
+        return self._by_hand(
+            server,
+            {_IMAGE_CONFIG: config, "/root/kubeadm.yaml": content},
+            "kubeadm init --config /root/kubeadm.yaml",
+            "/etc/kubernetes/admin.conf",
+        )
+
+    def _join(self, server: Any, config: str, join: str) -> Boot:
+        return self._by_hand(
+            server,
+            {_IMAGE_CONFIG: config},
+            join.strip(),
+            "/etc/kubernetes/kubelet.conf",
+        )
+
+    def _by_hand(
+        self,
+        server: Any,
+        files: Mapping[str, str],
+        kubeadm: str,
+        kubeconfig: str,
+    ) -> Boot:
+        self._run(server, "cloud-init status --wait >/dev/null || true")
+        marks = [self._began(server), time.time()]
+        for path, content in files.items():
+            parent = pathlib.Path(path).parent
+            self._run(server, f"mkdir -p {parent}; cat >{path}", content)
+        paused = time.time() - marks[-1]
+        ready = _READY.format(config=kubeconfig)
+        for text in ("systemctl restart containerd", kubeadm, ready):
+            self._run(server, text)
+            marks.append(time.time())
+        # Files were to be there before.
+        marks = [*marks[:2], *(mark - paused for mark in marks[2:])]
+        names = ("boot", "containerd", "kubeadm", "ready")
+        steps = {
+            name: end - begin
+            for name, begin, end in zip(
+                names, marks[:-1], marks[1:], strict=True
+            )
+        }
+        return Boot(steps=steps, total=marks[-1] - marks[0])
+
+    def _began(self, server: Any) -> float:
+        """Return when a server's first process started, since the epoch."""
+        fields = process.stat_fields(self._machines.first_process(server.id))
+        # proc(5): starttime is field 22; pid and comm are cut off.
+        ticks = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        for line in pathlib.Path("/proc/stat").read_text().splitlines():
+            if line.startswith("btime "):
+                return int(line.split()[1]) + ticks
+        raise failure.LabError("/proc/stat does not tell when this booted.")
+
+    def _run(self, server: Any, text: str, stdin: str = "") -> str:
+        first = self._machines.first_process(server.id)
+        done = subprocess.run(
+            inside.command(first, ["bash", "-c", text]),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT,
+            check=False,
+        )
+        if done.returncode:
+            raise SystemExit(f"{server.name}: {text}: {done.stderr}")
+        return done.stdout
+
+
+def run(runs: int, output: pathlib.Path | None) -> int:
+    """Measure, print the ratios, and write everything as JSON."""
+    bench = Bench()
+    found = bench.run(runs)
+    print()
+    for role in ("control plane", "worker"):
+        ours = _median(found[f"{role}, ours"])
+        floor = _median(found[f"{role}, by hand"])
+        waits = statistics.median(
+            one.steps.get("secrets", 0.0) for one in found[f"{role}, ours"]
+        )
+        print(
+            f"{role}: {ours:.1f} s against {floor:.1f} s by hand, "
+            f"{_percent(ours, floor)}; without waiting for its secrets "
+            f"{_percent(ours - waits, floor)}"
+        )
+    if output is not None:
+        document = {
+            "kubernetes": bench.version,
+            "boots": {
+                kind: [dataclasses.asdict(one) for one in boots]
+                for kind, boots in found.items()
+            },
+        }
+        output.write_text(json.dumps(document, indent=1) + "\n")
+    return 0
+
+
+def _tell(kind: str, boot: Boot) -> None:
+    steps = ", ".join(f"{n} {s:.1f}" for n, s in boot.steps.items())
+    print(f"{kind}: {boot.total:.1f} s ({steps})", flush=True)
+
+
+def _median(boots: list[Boot]) -> float:
+    return statistics.median(one.total for one in boots)
+
+
+def _percent(ours: float, floor: float) -> str:
+    return f"{(ours / floor - 1) * 100:+.0f} %"
