@@ -6,15 +6,11 @@ import dataclasses
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.converge import actions
 from magnum_k8s_driver.converge import remedy
-from magnum_k8s_driver.converge import sealing
 from magnum_k8s_driver.converge.act import orders
 from magnum_k8s_driver.converge.act import scene as scene_module
 from magnum_k8s_driver.converge.act import stacks
 from magnum_k8s_driver.model import members as members_module
-from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.model import state as state_module
-from magnum_k8s_driver.ports import heat as heat_port
-from magnum_k8s_driver.render import cluster_stack
 from magnum_k8s_driver.render import worker_stack
 
 
@@ -54,9 +50,8 @@ def change_control_plane(
     action: actions.ChangeControlPlane, scene: scene_module.Scene
 ) -> None:
     """Let control-plane members come, drain and go."""
-    cluster = scene.cluster
     spec = orders.at_running_version(scene, scene.load_spec())
-    before = cluster.state.stack
+    before = scene.cluster.state.stack
     operation = _step(scene, before, unasked=action.healing is not None)
     changed = before.members.without(*action.remove)
     changed = changed.marked(
@@ -78,15 +73,8 @@ def change_control_plane(
             healing=action.healing or before.healing,
         ),
     )
-    update = cluster_stack.update(
-        spec,
-        state,
-        boards=boards,
-        timeout_minutes=scene.settings.update_timeout_minutes,
-        extra_metadata=sealing.in_flight(scene.observed),
-    )
-    stacks.update(
-        scene.cloud.heat, cluster.stack.id, update, action.generation
+    stacks.update_control_plane(
+        scene, spec, state, action.generation, boards=boards
     )
 
 
@@ -111,41 +99,26 @@ def _new_operation(
 ) -> state_module.Operation:
     heals = unasked or remedy.heals(scene.observed, before)
     kind = state_module.HEAL if heals else "resize"
-    return state_module.Operation(
-        id=f"{kind}-{before.generation + 1}",
-        kind=kind,
-        started=scene.observed.now,
-    )
+    return orders.operation_after(scene, kind, before.generation)
 
 
 def send_orders(action: actions.SendOrders, scene: scene_module.Scene) -> None:
     """Tell the running control plane what is wanted of it."""
-    cluster = scene.cluster
     state = dataclasses.replace(
         orders.dispatched(scene, action.dispatch),
-        stack=cluster.state.stack.advanced(),
+        stack=scene.cluster.state.stack.advanced(),
     )
-    # No template travels along: only what servers carry changes.
-    change = heat_port.StackUpdate(
-        parameters=state.parameters(),
-        timeout_minutes=scene.settings.update_timeout_minutes,
-    )
-    stacks.update(
-        scene.cloud.heat, cluster.stack.id, change, action.generation
-    )
+    stacks.remember(scene, state, action.generation)
 
 
 def begin_upgrade(
     action: actions.BeginUpgrade, scene: scene_module.Scene
 ) -> None:
     """Write the target of an upgrade into the cluster stack."""
-    operation = state_module.Operation(
-        id=f"upgrade-{action.generation + 1}",
-        kind="upgrade",
-        started=scene.observed.now,
-        target=action.target,
+    operation = orders.operation_after(
+        scene, "upgrade", action.generation, action.target
     )
-    stacks.update_record(scene, action.generation, operation)
+    stacks.remember_operation(scene, operation, action.generation)
 
 
 def upgrade_members(
@@ -158,17 +131,16 @@ def upgrade_members(
     spec = scene.load_spec()
     worker = scene.observed.workers.get(action.group_uuid)
     state = worker.state if worker else scene.cluster.state.stack
-    operation = state_module.Operation(
-        id=f"upgrade-{state.generation + 1}",
-        kind="upgrade",
-        started=scene.observed.now,
-    )
+    operation = orders.operation_after(scene, "upgrade", state.generation)
     kept = state.members.without(*action.remove)
     kept = kept.marked(
         members_module.MemberState.DRAINING, operation.id, *action.drain
     ).at_version(target.version, operation.id, *action.order)
     if worker is None:
-        _update_control_plane(scene, spec, kept, action.generation)
+        changed = dataclasses.replace(
+            scene.cluster.state, stack=state.advanced(members=kept)
+        )
+        stacks.update_control_plane(scene, spec, changed, action.generation)
         return
     group = dataclasses.replace(
         next(one for one in spec.workers if one.uuid == action.group_uuid),
@@ -196,29 +168,5 @@ def commit_upgrade(
         raise exceptions.StaleGeneration("the upgrade is over")
     # Magnum's rows first: repeated after a crash they end the same.
     scene.commit_upgrade(target)
-    operation = state_module.Operation(
-        id=f"upgrade-{action.generation + 1}",
-        kind="upgrade",
-        started=scene.observed.now,
-    )
-    stacks.update_record(scene, action.generation, operation)
-
-
-def _update_control_plane(
-    scene: scene_module.Scene,
-    spec: spec_module.ClusterSpec,
-    changed: members_module.Members,
-    generation: int,
-) -> None:
-    cluster = scene.cluster
-    state = dataclasses.replace(
-        cluster.state, stack=cluster.state.stack.advanced(members=changed)
-    )
-    update = cluster_stack.update(
-        spec,
-        state,
-        boards=changed.names,
-        timeout_minutes=scene.settings.update_timeout_minutes,
-        extra_metadata=sealing.in_flight(scene.observed),
-    )
-    stacks.update(scene.cloud.heat, cluster.stack.id, update, generation)
+    operation = orders.operation_after(scene, "upgrade", action.generation)
+    stacks.remember_operation(scene, operation, action.generation)

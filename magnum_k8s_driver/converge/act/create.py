@@ -10,7 +10,6 @@ from magnum_k8s_driver.converge.act import scene as scene_module
 from magnum_k8s_driver.converge.act import stacks
 from magnum_k8s_driver.model import members as members_module
 from magnum_k8s_driver.model import state as state_module
-from magnum_k8s_driver.ports import heat as heat_port
 from magnum_k8s_driver.render import cluster_stack
 from magnum_k8s_driver.render import worker_stack
 
@@ -122,17 +121,9 @@ def record_initialised(
     action: actions.RecordInitialised, scene: scene_module.Scene
 ) -> None:
     """Remember for ever that kubeadm init succeeded."""
-    cluster = scene.cluster
     state = dataclasses.replace(
         orders.dispatched(scene, action.dispatch),
         initialised=True,
-        stack=cluster.state.stack.advanced(),
+        stack=scene.cluster.state.stack.advanced(),
     )
-    # No template travels along: nothing but the record changes.
-    update = heat_port.StackUpdate(
-        parameters=state.parameters(),
-        timeout_minutes=scene.settings.update_timeout_minutes,
-    )
-    stacks.update(
-        scene.cloud.heat, cluster.stack.id, update, action.generation
-    )
+    stacks.remember(scene, state, action.generation)

@@ -14,7 +14,6 @@ from magnum_k8s_driver.converge.act import scene as scene_module
 from magnum_k8s_driver.converge.act import stacks
 from magnum_k8s_driver.model import sealed
 from magnum_k8s_driver.model import spec as spec_module
-from magnum_k8s_driver.render import cluster_stack
 
 
 def deliver_secrets(
@@ -41,15 +40,13 @@ def deliver_secrets(
         or readiness.is_initialised(scene.observed),
         stack=cluster.state.stack.advanced(members=changed),
     )
-    update = cluster_stack.update(
+    stacks.update_control_plane(
+        scene,
         spec,
         state,
+        action.generation,
         boards=dict.fromkeys((*changed.names, *cluster.boards)),
-        timeout_minutes=scene.settings.update_timeout_minutes,
-        extra_metadata=metadata,
-    )
-    stacks.update(
-        scene.cloud.heat, cluster.stack.id, update, action.generation
+        metadata=metadata,
     )
 
 

@@ -24,6 +24,24 @@ def create_operation(scene: scene_module.Scene) -> state_module.Operation:
     )
 
 
+def operation_after(
+    scene: scene_module.Scene,
+    kind: str,
+    generation: int,
+    target: state_module.UpgradeTarget | None = None,
+) -> state_module.Operation:
+    """Return a new operation that begins now.
+
+    :param generation: of the stack before it.
+    """
+    return state_module.Operation(
+        id=f"{kind}-{generation + 1}",
+        kind=kind,
+        started=scene.observed.now,
+        target=target,
+    )
+
+
 def for_nodes(scene: scene_module.Scene, operation: str) -> user_data.Orders:
     stack = scene.cluster.stack
     _reference, bundle = read_secret(scene)

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Create and change stacks so that nothing is made twice or lost."""
 
+from collections.abc import Iterable, Mapping
 import dataclasses
 
 from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.converge import sealing
 from magnum_k8s_driver.converge.act import scene as scene_module
+from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.model import state as state_module
 from magnum_k8s_driver.ports import heat as heat_port
+from magnum_k8s_driver.render import cluster_stack
 
 
 def create(heat: heat_port.HeatPort, request: heat_port.StackRequest) -> str:
@@ -38,21 +42,60 @@ def update(
         raise exceptions.StaleGeneration(f"stack {stack_id} was overtaken")
 
 
-def update_record(
+def remember(
     scene: scene_module.Scene,
-    generation: int,
-    operation: state_module.Operation,
+    state: state_module.ClusterState,
+    planned_from: int,
 ) -> None:
-    """Change what the cluster stack remembers, and nothing else."""
-    cluster = scene.cluster
-    state = dataclasses.replace(
-        cluster.state, stack=cluster.state.stack.advanced(operation=operation)
-    )
+    """Change what the cluster stack remembers, and nothing else.
+
+    No template travels along, so only what servers carry can change.
+    """
     change = heat_port.StackUpdate(
         parameters=state.parameters(),
         timeout_minutes=scene.settings.update_timeout_minutes,
     )
-    update(scene.cloud.heat, cluster.stack.id, change, generation)
+    update(scene.cloud.heat, scene.cluster.stack.id, change, planned_from)
+
+
+def remember_operation(
+    scene: scene_module.Scene,
+    operation: state_module.Operation,
+    planned_from: int,
+) -> None:
+    """Change the operation the cluster stack remembers."""
+    before = scene.cluster.state
+    after = dataclasses.replace(
+        before, stack=before.stack.advanced(operation=operation)
+    )
+    remember(scene, after, planned_from)
+
+
+def update_control_plane(
+    scene: scene_module.Scene,
+    spec: spec_module.ClusterSpec,
+    state: state_module.ClusterState,
+    planned_from: int,
+    *,
+    boards: Iterable[str] | None = None,
+    metadata: Mapping[str, Mapping[str, str]] | None = None,
+) -> None:
+    """Bring a running cluster's own stack to a state.
+
+    :param boards: names of members that have one; those in the list unless
+        told.
+    :param metadata: sealed secrets by member; those under way unless told.
+    """
+    if metadata is None:
+        metadata = sealing.in_flight(scene.observed)
+    change = cluster_stack.update(
+        spec,
+        state,
+        boards=state.stack.members.names if boards is None else boards,
+        timeout_minutes=scene.settings.update_timeout_minutes,
+        extra_metadata=metadata,
+    )
+    update(scene.cloud.heat, scene.cluster.stack.id, change, planned_from)
 
 
 def _generation(heat: heat_port.HeatPort, stack_id: str) -> int | None:
