@@ -19,7 +19,6 @@ from magnum import objects
 from magnum.service import periodic
 from oslo_service import loopingcall
 
-from magnum_k8s_driver.ports import cloud as cloud_module
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver import monitor
 from tests import fakes
@@ -328,14 +327,7 @@ class Conductors(magnum_service.MagnumService):
     def _open(self, cluster, admin_context, settings):
         del cluster, admin_context, settings
         self.cloud.calls.run("identity", "open", lambda: None)
-        yield cloud_module.Cloud(
-            heat=self.cloud.heat,
-            compute=self.cloud.compute,
-            identity=self.cloud.identity,
-            certificates=self.cloud.certificates,
-            leftovers=self.cloud.leftovers,
-            facts=self.cloud.facts,
-        )
+        yield self.cloud.ports()
 
     @contextlib.contextmanager
     def _facts(self, context, settings):

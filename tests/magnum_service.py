@@ -23,7 +23,6 @@ from oslo_db.sqlalchemy import enginefacade
 from magnum_k8s_driver import conf
 from magnum_k8s_driver import driver
 from magnum_k8s_driver.converge import secret
-from magnum_k8s_driver.ports import cloud as cloud_module
 from magnum_k8s_driver.ports import magnum_certificates
 from tests import fakes
 from tests import samples
@@ -233,14 +232,7 @@ class SimulatedCloud(fixtures.Fixture):
         identity, project = self.cloud.identity, cluster.project_id
         if not identity.service_grants(project):
             identity.grant_service_roles(project, settings.service_roles)
-        yield cloud_module.Cloud(
-            heat=self.cloud.heat,
-            compute=self.cloud.compute,
-            identity=self.cloud.identity,
-            certificates=self.store,
-            leftovers=self.cloud.leftovers,
-            facts=self.cloud.facts,
-        )
+        yield self.cloud.ports(self.store)
 
     @contextlib.contextmanager
     def _user_facts(self, context, settings):

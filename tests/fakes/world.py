@@ -10,6 +10,8 @@ from typing import Any
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.model import facts
 from magnum_k8s_driver.model import quota
+from magnum_k8s_driver.ports import certificates as certificates_port
+from magnum_k8s_driver.ports import cloud as cloud_module
 from magnum_k8s_driver.ports import leftovers
 from tests import samples
 from tests.fakes import calls as calls_module
@@ -159,6 +161,19 @@ class FakeCloud:
         self.nodes.find_key = self._stored_key
         self.fail_next = self.calls.fail_next
         self.fail_call = self.calls.fail_call
+
+    def ports(
+        self, certificates: certificates_port.CertificatesPort | None = None
+    ) -> cloud_module.Cloud:
+        """Return what the driver is given when it opens this cloud."""
+        return cloud_module.Cloud(
+            heat=self.heat,
+            compute=self.compute,
+            identity=self.identity,
+            certificates=certificates or self.certificates,
+            leftovers=self.leftovers,
+            facts=self.facts,
+        )
 
     def clock(self) -> float:
         """Return the time, seconds since the epoch."""

@@ -46,6 +46,21 @@ class SessionTest(testtools.TestCase):
         )
         return cluster
 
+    def new_group(self, cluster, name, count):
+        """Return a node group that its user asks for."""
+        return objects.NodeGroup(
+            self.magnum.context,
+            cluster_id=cluster.uuid,
+            project_id=cluster.project_id,
+            name=name,
+            role="worker",
+            node_count=count,
+            image_id="ubuntu-24.04",
+            flavor_id="m1.medium",
+            labels={},
+            is_default=False,
+        )
+
     def job(self, cluster):
         """Do what the status job does, once, with a row of its own."""
         row = self.magnum.reload(cluster)
@@ -203,18 +218,7 @@ class TestConductor(SessionTest):
         found = self.run_jobs(cluster)
         self.assertEqual("UPDATE_COMPLETE", found.status, found.status_reason)
         self.assertEqual(3, len(self.cloud.inventory("server *")))
-        new = objects.NodeGroup(
-            self.magnum.context,
-            cluster_id=cluster.uuid,
-            project_id=cluster.project_id,
-            name="extra",
-            role="worker",
-            node_count=1,
-            image_id="ubuntu-24.04",
-            flavor_id="m1.medium",
-            labels={},
-            is_default=False,
-        )
+        new = self.new_group(cluster, "extra", 1)
         groups = nodegroup_conductor.Handler()
         groups.nodegroup_create(
             self.magnum.context, self.magnum.reload(cluster), new
@@ -551,18 +555,7 @@ class TestQuota(SessionTest):
     def test_node_group(self):
         cluster, before = self.created()
         self.limit(server_groups=0)
-        group = objects.NodeGroup(
-            self.magnum.context,
-            cluster_id=cluster.uuid,
-            project_id=cluster.project_id,
-            name="big",
-            role="worker",
-            node_count=3,
-            image_id="ubuntu-24.04",
-            flavor_id="m1.medium",
-            labels={},
-            is_default=False,
-        )
+        group = self.new_group(cluster, "big", 3)
         self.assertRaises(
             magnum_exception.InvalidParameterValue,
             nodegroup_conductor.Handler().nodegroup_create,
