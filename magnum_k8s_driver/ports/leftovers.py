@@ -7,11 +7,11 @@ from typing import Protocol
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Leftover:
-    """Something that belongs to a cluster and is no stack's resource."""
+    """Something that belongs to a cluster and to no stack of it."""
 
     kind: str
-    """``load balancer``, ``floating IP``, ``port``, ``security group``,
-    ``volume``, ``server``."""
+    """``stack``, ``load balancer``, ``floating IP``, ``port``, ``security
+    group``, ``volume``, ``server``."""
     id: str
     name: str
     status: str = ""
@@ -37,7 +37,7 @@ class LeftoversPort(Protocol):
     def others(
         self, cluster_uuid: str, name_prefix: str
     ) -> tuple[Leftover, ...]:
-        """Return floating IPs, ports, security groups and servers left."""
+        """Return everything else, in the order in which it can be removed."""
 
     def remove(self, leftover: Leftover) -> None:
         """Remove it with what hangs on it; gone already is fine."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is left of a cluster, looked up in Octavia, Neutron, Nova, Cinder."""
+"""What is left of a cluster, looked up in the services it was made of."""
 
 from collections.abc import Iterator, Mapping
 import re
@@ -9,6 +9,7 @@ from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.ports import leftovers
 from magnum_k8s_driver.ports import rest
 
+STACK = "stack"
 LOAD_BALANCER = "load balancer"
 FLOATING_IP = "floating IP"
 PORT = "port"
@@ -48,6 +49,8 @@ class SdkLeftovers:
         def service(proxy: str) -> rest.Rest:
             return rest.Rest(connection, proxy, timeout=timeout)
 
+        self._as_admin = as_admin
+        self._stacks = service("orchestration")
         self._balancing = service("load_balancer")
         self._network = service("network")
         self._compute = service("compute")
@@ -78,6 +81,7 @@ class SdkLeftovers:
         """
         mine = _Marks(cluster_uuid, name_prefix)
         return (
+            *self._orphaned_stacks(mine),
             *self._own_load_balancers(mine),
             *self._floating_ips(mine),
             *self._servers(mine),
@@ -105,6 +109,9 @@ class SdkLeftovers:
         """
         if leftover.kind == LOAD_BALANCER:
             self._remove_load_balancer(leftover.id)
+            return
+        if leftover.kind == STACK:
+            self._stacks.discard(f"/stacks/{leftover.name}/{leftover.id}")
             return
         service, path = {
             FLOATING_IP: (self._network, "/floatingips"),
@@ -147,6 +154,23 @@ class SdkLeftovers:
                     yield one
         except rest.ServiceMissing:
             return
+
+    def _orphaned_stacks(self, mine: "_Marks") -> Iterator[leftovers.Leftover]:
+        """Yield nested stacks whose parent is gone.
+
+        Heat (seen with 27.0.0) leaves one behind when its parent is deleted
+        while it is being made. Other projects' stacks are not for an
+        administrator to list.
+        """
+        if self._as_admin:
+            return
+        query = {"show_nested": "true"}
+        listed = [*self._stacks.pages("/stacks", "stacks", query)]
+        alive = {one["id"] for one in listed}
+        for one in listed:
+            named = {"name": one["stack_name"]}
+            if one.get("parent") not in {None, *alive} and mine.named(named):
+                yield _left(STACK, one | named, "stack_status")
 
     def _own_load_balancers(
         self, mine: "_Marks"

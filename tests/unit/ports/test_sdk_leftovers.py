@@ -24,6 +24,7 @@ class SdkLeftoversTest(testtools.TestCase):
         self.http = http.Answers()
         self.left = sdk_leftovers.SdkLeftovers(http.Connection(self.http), "p")
         for path, name in (
+            ("/stacks", "stacks"),
             ("/lbaas/loadbalancers", "loadbalancers"),
             ("/floatingips", "floatingips"),
             ("/ports", "ports"),
@@ -97,6 +98,35 @@ class SdkLeftoversTest(testtools.TestCase):
         )
         (data,) = self.left.volumes(UUID)
         self.assertEqual("pvc", data.id)
+
+    def test_orphaned_stack(self):
+        """Its parent was deleted while Heat made it."""
+
+        def stack(name, identifier, parent):
+            return {
+                "stack_name": name,
+                "id": identifier,
+                "parent": parent,
+                "stack_status": "CREATE_FAILED",
+            }
+
+        self.answer(
+            "/stacks",
+            "stacks",
+            stack(f"{PREFIX}-worker", "root", None),
+            stack(f"{PREFIX}-worker-nested", "kept", "root"),
+            stack(f"{PREFIX}-worker-nested", "orphan", "gone"),
+            stack("somebody-else", "other", "gone"),
+        )
+        (found,) = self.left.others(UUID, PREFIX)
+        self.assertEqual(
+            f"stack {PREFIX}-worker-nested (CREATE_FAILED)", str(found)
+        )
+        self.assertIn(("GET", "/stacks?show_nested=true"), self.http.calls())
+        path = f"/stacks/{PREFIX}-worker-nested/orphan"
+        self.http.add("DELETE", path, 204)
+        self.left.remove(found)
+        self.assertEqual([("DELETE", path)], self.http.calls("DELETE"))
 
     def test_missing_services(self):
         missing = ksa_exceptions.EndpointNotFound()
