@@ -56,6 +56,9 @@ _NOT_NOW = (
 _TEXT = "%(text)s"
 _HOOK_WAIT = 30.0
 """Seconds a hook waits for the status job to let go of the cluster."""
+_LOOKS = 4
+_LOOK_AGAIN = 2.0
+"""Seconds. Together less than the ten after which Magnum calls again."""
 
 
 def begin_create(context: Any, cluster: Any) -> None:
@@ -230,10 +233,18 @@ def _upgrade_target(
 
 
 def proceed(context: Any, cluster: Any) -> None:
-    """Go on with what is under way, unless somebody else does already."""
+    """Go on with what is under way, unless somebody else does already.
+
+    While a node waits for its secrets, most of the time until the next call
+    is spent here: it would wait for nothing else.
+    """
     del context
     conf.register(CONF)
-    _converge(rows.Rows(cluster), None, wait=0.0)
+    for _look in range(_LOOKS):
+        written = _converge(rows.Rows(cluster), None, wait=0.0)
+        if written is None or not written.awaited:
+            break
+        time.sleep(_LOOK_AGAIN)
 
 
 @contextlib.contextmanager

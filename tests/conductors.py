@@ -62,7 +62,10 @@ class Conductors(magnum_service.MagnumService):
     def _setUp(self):
         super()._setUp()
         self.fresh()
-        clock = types.SimpleNamespace(time=lambda: self.cloud.now)
+        clock = types.SimpleNamespace(
+            time=lambda: self.cloud.now,
+            sleep=lambda seconds: self.cloud.tick(seconds),
+        )
         for name, value in (
             ("magnum_k8s_driver.session.cloud_module.open_cloud", self._open),
             ("magnum_k8s_driver.session.cloud_module.user_facts", self._facts),

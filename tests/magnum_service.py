@@ -193,12 +193,15 @@ class SimulatedCloud(fixtures.Fixture):
         self.cloud.now = time.time()
         self.cloud.nodes.find_key = self._board_key
         self.store = None
+        clock = types.SimpleNamespace(
+            time=self.cloud.clock, sleep=self.cloud.tick
+        )
         for name, value in (
             ("cloud_module.open_cloud", self._open),
             ("cloud_module.open_identity", self._open_identity),
             ("cloud_module.user_facts", self._user_facts),
             ("_lock", lambda: self.cloud.lock),
-            ("time", types.SimpleNamespace(time=self.cloud.clock)),
+            ("time", clock),
         ):
             self.useFixture(
                 fixtures.MonkeyPatch(

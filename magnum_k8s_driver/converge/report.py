@@ -13,12 +13,12 @@ from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import readiness
 from magnum_k8s_driver.converge import remedy
 from magnum_k8s_driver.converge import resize
+from magnum_k8s_driver.converge import sealing
 from magnum_k8s_driver.converge import sentences
 from magnum_k8s_driver.converge import standing
 from magnum_k8s_driver.converge import upgrade
 from magnum_k8s_driver.model import causes
 from magnum_k8s_driver.model import record
-from magnum_k8s_driver.model import spec
 from magnum_k8s_driver.ports import heat
 
 _NAMED = 3
@@ -80,6 +80,7 @@ def report(
             group.uuid: _group(observed, group, outcome, reason)
             for group in observed.record.groups
         },
+        awaited=sealing.is_awaited(observed),
     )
 
 
@@ -139,7 +140,7 @@ def _made(
     problems = readiness.problems(observed)
     quorum = control_plane.quorum_problem(observed)
     if problems or quorum:
-        return record.Outcome.FAILED, _joined(quorum, *problems)
+        return record.Outcome.FAILED, sentences.joined(quorum, *problems)
     if readiness.is_complete(observed):
         return record.Outcome.COMPLETE, sentences.capitalised(
             progress(observed)
@@ -156,7 +157,9 @@ def _made(
             f"{trouble.sentence or _unfinished(observed)}"
         )
     sentence = sentences.capitalised(progress(observed))
-    return record.Outcome.IN_PROGRESS, _joined(sentence, trouble.sentence)
+    return record.Outcome.IN_PROGRESS, sentences.joined(
+        sentence, trouble.sentence
+    )
 
 
 def _orphan(
@@ -185,13 +188,15 @@ def _deleted(
     )
     if observed.now - started > deadlines.delete:
         minutes = round(deadlines.delete / 60)
-        return record.Outcome.FAILED, _joined(
+        return record.Outcome.FAILED, sentences.joined(
             f"Still there after {minutes} minutes: {left}.",
             trouble.sentence,
             "Delete the cluster again when the cause is removed.",
         )
     sentence = f"Deleting {left}."
-    return record.Outcome.IN_PROGRESS, _joined(sentence, trouble.sentence)
+    return record.Outcome.IN_PROGRESS, sentences.joined(
+        sentence, trouble.sentence
+    )
 
 
 def _left(observed: observed_module.Observed) -> list[str]:
@@ -285,7 +290,7 @@ def _group_progress(
         one.stage is readiness.Stage.READY and not one.draining
         for one in views
     )
-    count = f"{_title(group)} {ready}/{group.node_count} ready"
+    count = f"{sentences.title(group)} {ready}/{group.node_count} ready"
     waiting = [
         one
         for one in views
@@ -385,13 +390,3 @@ def _addresses(
         if server is not None:
             found += list(server.floating_ips[:1] or server.fixed_ips[:1])
     return tuple(found)
-
-
-def _title(group: record.GroupRecord) -> str:
-    if group.role is spec.Role.CONTROL_PLANE:
-        return "control plane"
-    return "workers" if group.is_default else f"node group {group.name}"
-
-
-def _joined(*sentences: str) -> str:
-    return " ".join(one for one in sentences if one)

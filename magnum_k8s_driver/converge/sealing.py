@@ -13,10 +13,13 @@ import enum
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import members
+from magnum_k8s_driver.model import record
 from magnum_k8s_driver.model import sealed
 from magnum_k8s_driver.ports import compute
 
 PHASE = "secrets"
+_AWAITED = 180.0
+"""Seconds since its server started; who has not asked by then may wait."""
 _NO_LOG = (
     "Sealed secrets need the console log of Nova; where a cloud has none, the "
     "operator sets [k8s_driver] secret_delivery = user_data"
@@ -101,6 +104,25 @@ def handshakes(
         if one:
             found[member.name] = one
     return found
+
+
+def is_awaited(observed: observed_module.Observed) -> bool:
+    """Tell whether a node that boots waits for the driver's answer."""
+    wanted = (record.Intent.CREATE, record.Intent.UPDATE)
+    if observed.cluster is None or observed.record.intent not in wanted:
+        return False
+    group = observed.record.control_plane
+    for member in observed.members_of(group).all:
+        name = observed.record.node_name(group, member.name)
+        server = observed.servers.get(name)
+        if (
+            server is not None
+            and server.launched is not None
+            and observed.now - server.launched < _AWAITED
+            and not _has_secrets(observed, member, server)
+        ):
+            return True
+    return False
 
 
 def in_flight(

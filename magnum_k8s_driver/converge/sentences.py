@@ -4,6 +4,8 @@
 import re
 
 from magnum_k8s_driver.model import causes
+from magnum_k8s_driver.model import record
+from magnum_k8s_driver.model import spec
 
 MAX_LENGTH = 1900
 """Characters of a reason; records cuts at 2,000 without mercy."""
@@ -75,3 +77,15 @@ def bounded(reason: str) -> str:
     if len(words) <= MAX_LENGTH:
         return words
     return f"{short(words, MAX_LENGTH).removesuffix(' ...')}, and more."
+
+
+def joined(*found: str) -> str:
+    """Return sentences as one text; empty ones are left out."""
+    return " ".join(one for one in found if one)
+
+
+def title(group: record.GroupRecord) -> str:
+    """Return what people call a group."""
+    if group.role is spec.Role.CONTROL_PLANE:
+        return "control plane"
+    return "workers" if group.is_default else f"node group {group.name}"

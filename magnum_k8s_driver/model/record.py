@@ -144,3 +144,5 @@ class ClusterReport:
     coe_version: str | None = None
     groups: Mapping[str, GroupReport] = dataclasses.field(default_factory=dict)
     """By the group's UUID."""
+    awaited: bool = False
+    """A node that boots waits for the driver to look again."""

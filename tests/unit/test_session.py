@@ -466,6 +466,34 @@ class TestHealth(SessionTest):
         self.assertEqual("UNKNOWN", one.data["health_status"])
 
 
+class TestAwaited(SessionTest):
+    def test_looks_again_while_a_node_waits_for_its_secrets(self):
+        cluster = self.create()
+        waited = []
+        while self.magnum.reload(cluster).status == "CREATE_IN_PROGRESS":
+            began = self.cloud.now
+            self.job(cluster)
+            waited.append(self.cloud.now - began)
+            self.cloud.tick(10)
+        self.assertEqual("CREATE_COMPLETE", self.magnum.reload(cluster).status)
+        self.assertTrue(any(waited), "it came back at once each time")
+        self.assertEqual([], [one for one in waited if one > 8])
+        self.assertEqual(0, waited[-1], "nobody waits any more")
+
+    def test_a_node_that_never_asks_is_not_awaited_for_long(self):
+        self.cloud.nodes.behave("*", silent=True)
+        cluster = self.create()
+        began = self.cloud.now
+        waited = []
+        while self.cloud.now < began + 600:
+            before = self.cloud.now
+            self.job(cluster)
+            waited.append(self.cloud.now - before)
+            self.cloud.tick(10)
+        self.assertTrue(any(waited))
+        self.assertEqual({0}, {*waited[-10:]})
+
+
 class TestQuota(SessionTest):
     """Too little quota is told at once, and nothing is made or changed."""
 

@@ -6,6 +6,7 @@
 SEAL_KEY="$STATE_DIR/seal.key"
 SEAL_CERTIFICATE="$STATE_DIR/seal.der"
 SEAL_ROUNDS="${MAGNUM_SEAL_ROUNDS:-180}"
+SEAL_HOLD=7
 
 seal::is_open() {
     [[ -n "$(config::get secrets join_root)" ]]
@@ -62,10 +63,19 @@ seal::open() {
     config::load
 }
 
+# Nova remembers for 15 seconds what it has answered: to ask before the driver
+# can have done its part makes the answer late.
+seal::hold_on() {
+    local age
+    age=$((EPOCHSECONDS - $(stat --format %Y "$SEAL_CERTIFICATE")))
+    ((age >= SEAL_HOLD)) || sleep "$((SEAL_HOLD - age))"
+}
+
 # Waits for the answer. The board is written again ever more rarely, in case
 # somebody else wrote on it.
 seal::await() {
     local round
+    seal::hold_on
     for ((round = 1; round <= SEAL_ROUNDS; round++)); do
         metadata::from_service && metadata::load
         ! seal::open || return 0
