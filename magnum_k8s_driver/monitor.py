@@ -18,6 +18,7 @@ from magnum.conductor import monitors
 import magnum.conf
 from oslo_log import log as logging
 
+from magnum_k8s_driver import choices
 from magnum_k8s_driver import conf
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver import records
@@ -174,7 +175,7 @@ def healing_policies(cluster: Any) -> dict[str, diagnosis.Policy]:
         return {}
     options, found = CONF.k8s_driver, {}
     wanted = rows.Rows(cluster).inputs()
-    for group, one in inputs.labels_of_groups(wanted, session.site()):
+    for group, one in inputs.labels_of_groups(wanted, choices.site()):
         if one.auto_healing_enabled:
             found[group.uuid] = diagnosis.Policy(
                 delay=float(one.auto_healing_delay),

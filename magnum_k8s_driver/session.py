@@ -17,10 +17,10 @@ from typing import Any
 
 from magnum.common import context as magnum_context
 from magnum.common import exception as magnum_exception
-from magnum.common import utils as magnum_utils
 import magnum.conf
 from oslo_log import log as logging
 
+from magnum_k8s_driver import choices
 from magnum_k8s_driver import conf
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver import grants
@@ -44,7 +44,6 @@ from magnum_k8s_driver.ports import cloud as cloud_module
 from magnum_k8s_driver.ports import facts as facts_port
 from magnum_k8s_driver.ports import lock as lock_port
 from magnum_k8s_driver.ports import tooz_lock
-from magnum_k8s_driver.render import releases
 
 LOG = logging.getLogger(__name__)
 CONF = magnum.conf.CONF
@@ -88,14 +87,16 @@ def begin_create(context: Any, cluster: Any) -> None:
 def _check_create(context: Any, record: rows.Rows) -> spec_module.ClusterSpec:
     """Return what shall be made, as far as the caller's own rights go."""
     try:
-        with cloud_module.user_facts(context, _settings()) as facts:
+        with cloud_module.user_facts(
+            context, choices.cloud_settings()
+        ) as facts:
             return _read_spec(record, facts, None)
     except (exceptions.CloudUnavailable, exceptions.CloudConflict):
         raise
     except exceptions.K8sDriverError as exc:
         record.refuse(str(exc))
         # A status job that was faster than this hook was let in.
-        with cloud_module.open_identity(_settings()) as identity:
+        with cloud_module.open_identity(choices.cloud_settings()) as identity:
             grants.give_back(record, identity, _lock())
         raise magnum_exception.InvalidParameterValue(err=exc) from exc
 
@@ -338,7 +339,7 @@ def _read_spec(
 ) -> spec_module.ClusterSpec:
     if known_key is None:
         # Nothing has been made yet; everything wrong is told together.
-        return preflight.create(record.inputs(), facts, site())
+        return preflight.create(record.inputs(), facts, choices.site())
     spec, _known = _specify(record.inputs(), facts, known_key)
     return spec
 
@@ -349,22 +350,10 @@ def _specify(
     known_key: str,
 ) -> tuple[spec_module.ClusterSpec, facts_module.CloudFacts]:
     """Return what a cluster that exists shall be, and what it refers to."""
-    here = site()
+    here = choices.site()
     found = facts.read(inputs_module.references(wanted, here))
     found = dataclasses.replace(found, known_public_key=known_key)
     return inputs_module.to_spec(wanted, found, here), found
-
-
-def site() -> fields.Site:
-    """Return what the operator has set for all clusters."""
-    return fields.Site(
-        label_defaults=conf.label_defaults(CONF),
-        kubernetes_versions={
-            minor: release.kubernetes_version
-            for minor, release in releases.read_releases().items()
-        },
-        seals_secrets=CONF.k8s_driver.secret_delivery != conf.IN_USER_DATA,
-    )
 
 
 def _lock_of(cluster: Any) -> str:
@@ -379,27 +368,10 @@ def _lock() -> lock_port.LockPort:
     return tooz_lock.ToozLock(url, f"{socket.gethostname()}-{os.getpid()}")
 
 
-def _settings() -> cloud_module.CloudSettings:
-    options = CONF.k8s_driver
-    return cloud_module.CloudSettings(
-        region_name=options.region_name,
-        interface=options.endpoint_type,
-        request_timeout=options.request_timeout,
-        service_roles=tuple(options.service_roles),
-        cluster_domain=options.cluster_domain,
-        heat_stacks=options.heat_stacks_per_project,
-        heat_resources=options.heat_resources_per_stack,
-        node_cloud=spec_module.CloudSpec(
-            auth_url=options.node_auth_url or "",
-            region=options.region_name or "",
-            ca_certificate=magnum_utils.get_openstack_ca() or "",
-            verify=CONF.drivers.verify_ca,
-        ),
-    )
-
-
 def _open(
     record: rows.Rows,
 ) -> contextlib.AbstractContextManager[cloud_module.Cloud]:
     context = magnum_context.make_admin_context(all_tenants=True)
-    return cloud_module.open_cloud(record.cluster, context, _settings())
+    return cloud_module.open_cloud(
+        record.cluster, context, choices.cloud_settings()
+    )

@@ -4,6 +4,7 @@
 import dataclasses
 import enum
 
+from magnum_k8s_driver.converge import addon_states
 from magnum_k8s_driver.converge import failures
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import remedy
@@ -92,7 +93,7 @@ def is_complete(observed: observed_module.Observed) -> bool:
     for group in observed.record.groups:
         if not is_group_complete(observed, group):
             return False
-    return standing.is_done(observed) and not waiting_addons(observed)
+    return standing.is_done(observed) and not addon_states.waiting(observed)
 
 
 def is_group_complete(
@@ -130,15 +131,6 @@ def _awaited(
     ordered = observed.members_of(group).names
     return tuple(
         view for view, name in zip(views, ordered, strict=True) if name in made
-    )
-
-
-def waiting_addons(observed: observed_module.Observed) -> tuple[str, ...]:
-    """Return the names of required add-ons that are not done."""
-    return tuple(
-        name
-        for name, one in _addons(observed).items()
-        if one.required and one.state != "done"
     )
 
 
@@ -191,9 +183,7 @@ def problems(observed: observed_module.Observed) -> tuple[str, ...]:
             found.append(node_sentence(node))
     for group in observed.record.kept_groups:
         found += _order_problems(observed, group)
-    for name, addon in _addons(observed).items():
-        if addon.required and addon.state == "failed":
-            found.append(f"Add-on {name} failed: {addon.message.rstrip('.')}.")
+    found += addon_states.failures(observed)
     return tuple(dict.fromkeys(found))
 
 
@@ -387,14 +377,3 @@ def _distress(
         if one.server_name == name:
             return one.error
     return None
-
-
-def _addons(
-    observed: observed_module.Observed,
-) -> dict[str, board.AddonState]:
-    found: dict[str, board.AddonState] = {}
-    boards = observed.cluster.boards.values() if observed.cluster else ()
-    for one in boards:
-        if one.report is not None and one.report.signed:
-            found.update(one.report.addons)
-    return found

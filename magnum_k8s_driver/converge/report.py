@@ -8,6 +8,7 @@ it said and what to do.
 
 import dataclasses
 
+from magnum_k8s_driver.converge import addon_states
 from magnum_k8s_driver.converge import control_plane
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import readiness
@@ -103,7 +104,7 @@ def progress(observed: observed_module.Observed) -> str:
     if not standing.is_done(observed):
         parts.append(_orders_progress(observed))
     parts += remedy.reasons(observed)
-    addons = readiness.waiting_addons(observed)
+    addons = addon_states.waiting(observed)
     if addons:
         parts.append(f"waiting for add-ons {', '.join(addons)}")
     return ", ".join(parts) + _pending(observed)

@@ -15,6 +15,7 @@ PACKAGE = "magnum_k8s_driver"
 ROOT = pathlib.Path(__file__).parents[2] / PACKAGE
 
 MAGNUM = {
+    "choices",
     "driver",
     "monitor",
     "records",
