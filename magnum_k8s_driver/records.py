@@ -278,6 +278,10 @@ def _apply_group(
     if group.intent is not record.Intent.NOTHING and is_final:
         _assign(row, "status", _status(group.intent, group.outcome))
         _assign(row, "status_reason", group.reason[:_REASON_LIMIT] or None)
+    elif _has_recovered(row, report):
+        verb = row.status.removesuffix("_FAILED")
+        _assign(row, "status", f"{verb}_COMPLETE")
+        _assign(row, "status_reason", None)
     if group.stack_id:
         _assign(row, "stack_id", group.stack_id)
     if group.version:
@@ -286,6 +290,17 @@ def _apply_group(
         _assign(row, "node_addresses", list(group.node_addresses))
     if row.obj_what_changed():
         row.save()
+
+
+def _has_recovered(row: Any, report: record.ClusterReport) -> bool:
+    """Tell whether a group failed in a hook and the status job went on.
+
+    Magnum calls the cluster in progress after a hook, whatever that saved.
+    """
+    failed = (_Status.CREATE_FAILED, _Status.UPDATE_FAILED)
+    done = report.outcome is record.Outcome.COMPLETE
+    asked = report.intent is not record.Intent.NOTHING
+    return row.status in failed and done and asked
 
 
 def _apply_deleted_group(

@@ -50,3 +50,21 @@ class TestOperations(testtools.TestCase):
                 f"{SEQUENCES} sequences, {time.process_time() - began:.0f} s"
             ),
         )
+
+
+class TestFound(testtools.TestCase):
+    """What random operations have found."""
+
+    def test_group_that_failed_in_the_hook_only(self):
+        """Another conductor's status job was at it at the same time."""
+        world = self.useFixture(conductors.Conductors())
+        self.useFixture(test_create.Quick())
+        one = type("Machine", (operations.Operations,), {"world": world})()
+        one.create(1, 0, False, [("away", "heat", 2, True)], 14)
+        one.settle()
+        one.settle()
+        one.update(3, [], 18)
+        one.update(2, [("kill", 51, False)], 21)
+        one.update(2, [("another", 59), ("late", 54, 40)], 14)
+        one.update(1, [("refuse", "update")], 1)
+        one.teardown()
