@@ -116,12 +116,14 @@ class Horizon:
 
         self.until(press, what=f"no {selector} {text!r} to click")
 
-    def toast(self, text="", kind=""):
+    def toast(self, text="", shot=""):
         """Return what the next matching message says, and close it."""
         found = self.until(
-            lambda: self.visible(f"toast .alert{kind}", text),
+            lambda: self.visible("toast .alert", text),
             what=f"no message with {text!r}",
         )
+        if shot:
+            self.shot(shot)
         said = " ".join(found.text.split()).removesuffix("×").strip()
         with contextlib.suppress(*GONE):
             found.find_element(CSS, ".close").click()
@@ -155,6 +157,17 @@ class Horizon:
             return True
 
         self.until(choose, what=f"no {action} for {name}")
+
+    def actions(self, name):
+        """Return the captions of what can be done with a row."""
+
+        def read():
+            row = self._row_element(name)
+            found = row.find_elements(CSS, "td:last-child :is(a, button)")
+            texts = [one.get_attribute("textContent") for one in found]
+            return [" ".join(one.split()) for one in texts if one.strip()]
+
+        return self.until(read, what=f"no actions for {name}")
 
     def _row_element(self, name):
         for one in self.driver.find_elements(CSS, "table tbody tr"):
