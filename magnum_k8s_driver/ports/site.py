@@ -168,20 +168,21 @@ def _regions(catalog: Any) -> frozenset[str]:
 def _may_grant(identity: rest_module.Rest, token: dict[str, Any]) -> bool:
     """Look at an assignment, which asks for the rights that making one does.
 
-    Keystone's policies check_grant and create_grant have the same default.
+    Keystone's policies check_grant and create_grant have the same default,
+    and come before the answer. That may be "not found": a token also lists
+    roles that nobody assigned because another one implies them.
     """
     project = (token.get("project") or {}).get("id")
     if not project:
         return False
     user, role = token["user"]["id"], token["roles"][0]["id"]
     try:
-        return identity.exists(
-            f"/projects/{project}/users/{user}/roles/{role}"
-        )
+        identity.exists(f"/projects/{project}/users/{user}/roles/{role}")
     except exceptions.CloudError as exc:
         if exc.status in _FORBIDDEN:
             return False
         raise
+    return True
 
 
 def _roles(identity: rest_module.Rest) -> frozenset[str]:
