@@ -22,6 +22,7 @@ from typing import Any
 import uuid
 
 import openstack
+from openstack import exceptions as sdk_exceptions
 
 from bench import create
 from lab import failure
@@ -39,7 +40,7 @@ _FLOOR_CONFIG = """\
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: ClusterConfiguration
 kubernetesVersion: {version}
-networking: {{podSubnet: 10.100.0.0/16}}
+networking: {{podSubnet: 10.100.0.0/16, serviceSubnet: 10.254.0.0/16}}
 ---
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -135,24 +136,28 @@ class Bench:
 
     @contextlib.contextmanager
     def _cluster(self, template: str, number: int) -> Iterator[str]:
+        name = f"boot-{number}-{uuid.uuid4().hex[:8]}"
         made = self._magnum.create_cluster(
-            name=f"boot-{number}-{uuid.uuid4().hex[:8]}",
+            name=name,
             cluster_template_id=template,
             master_count=1,
             node_count=1,
             create_timeout=20,
         )
-        found = self._magnum.get_cluster(made.id)
         try:
             self._await(made.id, "CREATE_COMPLETE")
-            yield str(found.name)
+            yield name
         finally:
             self._magnum.delete_cluster(made.id)
             create.wait(lambda: self._magnum.find_cluster(made.id) is None)
 
     def _await(self, cluster_id: str, wanted: str) -> None:
         def ended() -> bool:
-            cluster = self._magnum.get_cluster(cluster_id)
+            try:
+                cluster = self._magnum.get_cluster(cluster_id)
+            except sdk_exceptions.BadRequestException:
+                # Magnum has not saved its node groups yet.
+                return False
             if cluster.status.endswith("FAILED"):
                 raise SystemExit(f"{cluster.status}: {cluster.status_reason}")
             return bool(cluster.status == wanted)
@@ -241,12 +246,14 @@ class Bench:
         for path, content in files.items():
             parent = pathlib.Path(path).parent
             self._run(server, f"mkdir -p {parent}; cat >{path}", content)
+        # What kubeadm asks of a machine before it does anything.
+        self._run(server, "sysctl --quiet --write net.ipv4.ip_forward=1")
         paused = time.time() - marks[-1]
         ready = _READY.format(config=kubeconfig)
         for text in ("systemctl restart containerd", kubeadm, ready):
             self._run(server, text)
             marks.append(time.time())
-        # Files were to be there before.
+        # What was to be there before is not counted.
         marks = [*marks[:2], *(mark - paused for mark in marks[2:])]
         names = ("boot", "containerd", "kubeadm", "ready")
         steps = {
