@@ -4,6 +4,8 @@
 The options must be registered and read before (``conf.register``).
 """
 
+import dataclasses
+
 from magnum.common import utils as magnum_utils
 import magnum.conf
 
@@ -28,8 +30,8 @@ def site() -> fields.Site:
     )
 
 
-def cloud_settings() -> cloud_module.CloudSettings:
-    """Return how services are reached."""
+def service_settings() -> cloud_module.CloudSettings:
+    """Return how Magnum's service user reaches services."""
     options = CONF.k8s_driver
     return cloud_module.CloudSettings(
         region_name=options.region_name,
@@ -37,6 +39,14 @@ def cloud_settings() -> cloud_module.CloudSettings:
         request_timeout=options.request_timeout,
         service_roles=tuple(options.service_roles),
         cluster_domain=options.cluster_domain,
+    )
+
+
+def cloud_settings() -> cloud_module.CloudSettings:
+    """Return how services are reached, and what nodes are told of them."""
+    options = CONF.k8s_driver
+    return dataclasses.replace(
+        service_settings(),
         heat_stacks=options.heat_stacks_per_project,
         heat_resources=options.heat_resources_per_stack,
         node_cloud=spec_module.CloudSpec(

@@ -17,6 +17,7 @@ from typing import Any
 
 from oslo_config import cfg
 
+from magnum_k8s_driver import choices
 from magnum_k8s_driver import compat
 from magnum_k8s_driver import conf
 from magnum_k8s_driver import exceptions
@@ -104,14 +105,7 @@ def _configure(files: Sequence[str] | None) -> cloud_module.CloudSettings:
     magnum_conf = cloud_module.CONF
     conf.register(magnum_conf)
     magnum_conf([], project="magnum", default_config_files=files)
-    options = magnum_conf.k8s_driver
-    return cloud_module.CloudSettings(
-        region_name=options.region_name,
-        interface=options.endpoint_type,
-        request_timeout=options.request_timeout,
-        service_roles=tuple(options.service_roles),
-        cluster_domain=options.cluster_domain,
-    )
+    return choices.service_settings()
 
 
 def _check(

@@ -88,13 +88,11 @@ def _with_shown(
     deleting = observed.record.intent is record_module.Intent.DELETE
     if deleting or observed.cluster is None:
         return observed
-    found = {}
-    group = observed.record.control_plane
-    for member in observed.members_of(group).all:
-        name = observed.record.node_name(group, member.name)
-        server = observed.servers.get(name)
-        if server and sealing.asks(observed, member, server):
-            found[name] = _console(compute, server.id)
+    found = {
+        server.name: _console(compute, server.id)
+        for member, server in sealing.control_plane_servers(observed)
+        if sealing.asks(observed, member, server)
+    }
     return dataclasses.replace(observed, shown=found)
 
 

@@ -7,6 +7,7 @@ believed together with the server's console, which nobody but the guest
 writes.
 """
 
+from collections.abc import Iterator
 import dataclasses
 import enum
 
@@ -56,6 +57,18 @@ class Handshake:
     """What is in the way, for the user."""
 
 
+def control_plane_servers(
+    observed: observed_module.Observed,
+) -> Iterator[tuple[members.Member, compute.Server]]:
+    """Yield each control-plane member that has a server, with it."""
+    group = observed.record.control_plane
+    for member in observed.members_of(group).all:
+        name = observed.record.node_name(group, member.name)
+        server = observed.servers.get(name)
+        if server is not None:
+            yield member, server
+
+
 def report_of(
     observed: observed_module.Observed,
     member: members.Member,
@@ -95,12 +108,9 @@ def handshakes(
     observed: observed_module.Observed,
 ) -> dict[str, Handshake]:
     """Return what is to be done or told, by name of the member."""
-    group = observed.record.control_plane
     found = {}
-    for member in observed.members_of(group).all:
-        name = observed.record.node_name(group, member.name)
-        server = observed.servers.get(name)
-        one = server and _handshake(observed, member, server)
+    for member, server in control_plane_servers(observed):
+        one = _handshake(observed, member, server)
         if one:
             found[member.name] = one
     return found
@@ -111,30 +121,21 @@ def is_awaited(observed: observed_module.Observed) -> bool:
     wanted = (record.Intent.CREATE, record.Intent.UPDATE)
     if observed.cluster is None or observed.record.intent not in wanted:
         return False
-    group = observed.record.control_plane
-    for member in observed.members_of(group).all:
-        name = observed.record.node_name(group, member.name)
-        server = observed.servers.get(name)
-        if (
-            server is not None
-            and server.launched is not None
-            and observed.now - server.launched < _AWAITED
-            and not _has_secrets(observed, member, server)
-        ):
-            return True
-    return False
+    return any(
+        server.launched is not None
+        and observed.now - server.launched < _AWAITED
+        and not _has_secrets(observed, member, server)
+        for member, server in control_plane_servers(observed)
+    )
 
 
 def in_flight(
     observed: observed_module.Observed,
 ) -> dict[str, dict[str, str]]:
     """Return the answers that lie in metadata, by name of the member."""
-    group = observed.record.control_plane
     found = {}
-    for member in observed.members_of(group).all:
-        name = observed.record.node_name(group, member.name)
-        server = observed.servers.get(name)
-        part = sealed.part_of(server.metadata) if server else {}
+    for member, server in control_plane_servers(observed):
+        part = sealed.part_of(server.metadata)
         if part:
             found[member.name] = part
     return found
