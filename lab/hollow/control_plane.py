@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
@@ -120,10 +121,6 @@ class ControlPlane(node.Node):
             self._seal = seal.Seal()
         super().power_on()
 
-    def obey(self, metadata: Mapping[str, str]) -> None:
-        super().obey(metadata)
-        self._open()
-
     def power_off(self) -> None:
         self._board.close()
         self._stop_digest()
@@ -159,9 +156,14 @@ class ControlPlane(node.Node):
 
     def _ask(self) -> None:
         """Show the fingerprint until the answer is there."""
-        self._open()
+        if self._key:
+            self._proceed()
         if self._answered is None:
             return
+        if self._seal is not None:
+            self.tools.sender.fetch(
+                self.document.board, self._seal.key, self._open
+            )
         self._asked += 1
         if self._asked >= 8 and self._asked & (self._asked - 1) == 0:
             # Somebody may have written something else on the board.
@@ -182,16 +184,19 @@ class ControlPlane(node.Node):
         if self._seal is not None and not hidden:
             self.mark("seal", {"sha256": self._seal.fingerprint})
 
-    def _open(self) -> None:
+    def _open(self, texts: Sequence[str]) -> None:
         """Go on when the secrets are there."""
-        try:
-            if self._seal is not None and self.running:
-                found = self._seal.open(self.metadata)
-                if found is not None:
-                    self._take(found)
-        except ValueError as exc:
-            self.print(f"magnum-node: {exc}")
-        if self._key and self._answered is not None:
+        for text in texts:
+            try:
+                if self._seal is not None and self.running:
+                    self._take(self._seal.open(text))
+            except ValueError as exc:
+                self.print(f"magnum-node: {exc}")
+        if self._key:
+            self._proceed()
+
+    def _proceed(self) -> None:
+        if self._answered is not None and self.running:
             proceed, self._answered = self._answered, None
             proceed()
 

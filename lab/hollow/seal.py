@@ -2,7 +2,6 @@
 """A hollow node's key pair, and secrets sealed to it."""
 
 import base64
-from collections.abc import Mapping
 import datetime
 import gzip
 import json
@@ -56,17 +55,20 @@ class Seal:
         """The certificate as a report has it."""
         return base64.b64encode(self.certificate).decode()
 
-    def open(self, metadata: Mapping[str, str]) -> dict[str, Any] | None:
-        """Return the secrets in metadata, None while there are none for us.
+    @property
+    def key(self) -> str:
+        """Under which the answer is found."""
+        return sealed.key_of(self.fingerprint)
 
-        :raises ValueError: what is there cannot be opened.
+    def open(self, text: str) -> dict[str, Any]:
+        """Return the secrets in an answer.
+
+        :raises ValueError: it cannot be opened.
         """
-        answer = sealed.decode(metadata)
-        if answer is None or answer.fingerprint != self.fingerprint:
-            return None
         try:
-            text = gzip.decompress(self._decrypt(answer.envelope))
-            found = json.loads(text)["secrets"]
+            envelope = base64.b64decode(text, validate=True)
+            content = gzip.decompress(self._decrypt(envelope))
+            found = json.loads(content)["secrets"]
         except (KeyError, OSError, EOFError, zlib.error) as exc:
             raise ValueError(f"the sealed secrets are none: {exc}") from exc
         return dict(found)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Send Heat signals as a node does: own user, own token, one at a time."""
+"""Talk to Heat as a node does: own user, own token, one signal at a time."""
 
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import logging
 import random
 import threading
 import time
-from typing import Any
+from typing import Any, Protocol
 
 import requests
 
@@ -22,31 +22,63 @@ TIMEOUT = 5, 60
 LONGEST_WAIT = 60.0
 TOKEN_MARGIN = 120.0
 
-Post = Callable[[Mapping[str, Any], Mapping[str, Any]], None]
-"""Deliver one signal (credentials, body) or raise OSError."""
+
+class Heat(Protocol):
+    """What nodes need from Heat; everything raises OSError."""
+
+    def post(
+        self, credentials: Mapping[str, Any], body: Mapping[str, Any]
+    ) -> None:
+        """Deliver one signal."""
+
+    def configs(self, credentials: Mapping[str, Any], key: str) -> list[str]:
+        """Return the texts that are deployed under a key."""
 
 
-class HeatPost:
-    """Post signals to Heat; tokens are shared by all users of a handle."""
+class HeatApi:
+    """Heat over HTTP; tokens are shared by all users of a handle."""
 
     def __init__(self) -> None:
         self._tokens: dict[tuple[str, str], tuple[str, float]] = {}
         self._local = threading.local()
 
-    def __call__(
+    def post(
         self, credentials: Mapping[str, Any], body: Mapping[str, Any]
     ) -> None:
-        answer = self._signal(credentials, body)
+        """Deliver one signal."""
+        self._send("POST", credentials["alarm_url"], credentials, body)
+
+    def configs(self, credentials: Mapping[str, Any], key: str) -> list[str]:
+        """Return the texts that are deployed under a key."""
+        base = credentials["alarm_url"].partition("/stacks/")[0]
+        url = f"{base}/software_deployments/metadata/{key}"
+        answer = self._send("GET", url, credentials, None)
+        return [one["config"] for one in answer.json()["metadata"]]
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        credentials: Mapping[str, Any],
+        body: Mapping[str, Any] | None,
+    ) -> requests.Response:
+        answer = self._try(method, url, credentials, body)
         if answer.status_code == 401:
             self._tokens.pop(_user(credentials), None)
-            answer = self._signal(credentials, body)
+            answer = self._try(method, url, credentials, body)
         answer.raise_for_status()
+        return answer
 
-    def _signal(
-        self, credentials: Mapping[str, Any], body: Mapping[str, Any]
+    def _try(
+        self,
+        method: str,
+        url: str,
+        credentials: Mapping[str, Any],
+        body: Mapping[str, Any] | None,
     ) -> requests.Response:
-        return self._session().post(
-            credentials["alarm_url"],
+        return self._session().request(
+            method,
+            url,
             json=body,
             headers={"X-Auth-Token": self._token(credentials)},
             timeout=TIMEOUT,
@@ -78,22 +110,40 @@ class HeatPost:
 
 
 class Sender:
-    """A few threads that deliver the signals of all nodes."""
+    """A few threads that talk to Heat for all nodes."""
 
     def __init__(
         self,
         scheduler: scheduler_module.Scheduler,
-        post: Post | None = None,
+        heat: Heat | None = None,
         executor: futures.Executor | None = None,
     ) -> None:
         self.scheduler = scheduler
-        self.post = post or HeatPost()
+        self.heat = heat or HeatApi()
         self._pool = executor or futures.ThreadPoolExecutor(
             THREADS, thread_name_prefix="hollow-signal"
         )
 
     def submit(self, work: Callable[[], None]) -> None:
         self._pool.submit(work)
+
+    def fetch(
+        self,
+        credentials: Mapping[str, Any],
+        key: str,
+        done: Callable[[list[str]], None],
+    ) -> None:
+        """Hand over, on the scheduler's thread, what lies under a key."""
+
+        def work() -> None:
+            try:
+                found = self.heat.configs(credentials, key)
+            except (OSError, KeyError, ValueError) as exc:
+                LOG.debug("Nothing was read: %s", type(exc).__name__)
+                found = []
+            self.scheduler.call_soon(lambda: done(found))
+
+        self.submit(work)
 
 
 class Channel:
@@ -153,7 +203,7 @@ class Channel:
                 name, body = next(iter(self._pending.items()))
                 del self._pending[name]
             try:
-                self._sender.post(self._credentials, body)
+                self._sender.heat.post(self._credentials, body)
             except (OSError, KeyError, ValueError) as exc:
                 self._put_back(name, body, exc)
                 return

@@ -72,10 +72,16 @@ class FakeHeat:
 
     def __init__(self) -> None:
         self.handles: dict[str, dict[str, Any]] = {}
+        self.deployed: dict[str, str] = {}
         self.posts = 0
         self.down = False
 
-    def __call__(
+    def configs(self, credentials: Mapping[str, Any], key: str) -> list[str]:
+        if self.down:
+            raise OSError("Heat is away")
+        return [self.deployed[key]] if key in self.deployed else []
+
+    def post(
         self, credentials: Mapping[str, Any], body: Mapping[str, Any]
     ) -> None:
         if self.down:

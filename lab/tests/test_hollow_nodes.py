@@ -121,6 +121,10 @@ class BootTest(NodeTest):
         self.assertIn("no secrets came", self.report().error.message)
         self.assertFalse(self.report().signed)
 
+    def key(self):
+        """Return the key under which the node looks for its answer."""
+        return sealed.key_of(sealed.fingerprint(self.report().certificate))
+
     def test_control_plane_asks_for_its_secrets(self):
         content = testing.control_plane("0", True)
         secrets = content.pop("secrets")
@@ -133,7 +137,7 @@ class BootTest(NodeTest):
         self.assertEqual({wanted}, sealed.shown(console))
         text = json.dumps({"v": 1, "secrets": secrets})
         answer = envelope.seal(text, report.certificate)
-        self.lab.world.obey("id-cp-0", sealed.encode(answer))
+        self.lab.heat.deployed[self.key()] = answer
         self.lab.run(10)
         self.assertTrue(self.report().signed)
         self.assertEqual("ready", self.report().state)
@@ -143,8 +147,9 @@ class BootTest(NodeTest):
         content = testing.control_plane("0", True)
         text = json.dumps({"v": 1, "secrets": content.pop("secrets")})
         self.lab.boot("cp-0", content)
+        self.lab.run(5)
         answer = envelope.seal(text, seal.Seal().certificate)
-        self.lab.world.obey("id-cp-0", sealed.encode(answer))
+        self.lab.heat.deployed[self.key()] = answer
         self.lab.run(20)
         self.assertEqual("secrets", self.report().phase)
         self.assertFalse(self.report().signed)
@@ -155,7 +160,7 @@ class BootTest(NodeTest):
         self.lab.boot("cp-0", content)
         self.lab.run(5)
         answer = envelope.seal(text, self.report().certificate)
-        self.lab.world.obey("id-cp-0", sealed.encode(answer))
+        self.lab.heat.deployed[self.key()] = answer
         self.lab.run(20)
         again = testing.Lab(self.root)
         again.world.restore(
@@ -370,7 +375,7 @@ class RestartTest(NodeTest):
         self.lab = testing.Lab(self.root)
         self.lab.heat = before.heat
         self.lab.scheduler.clock = before.scheduler.clock
-        self.lab.world._sender.post = before.heat
+        self.lab.world._sender.heat = before.heat
         for found in before.world.nodes.values():
             content = testing.node_document()
             if found.document.is_control_plane:

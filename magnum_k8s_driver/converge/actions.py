@@ -5,6 +5,7 @@ Each one is safe to repeat: a conductor may die before it, in it or after it,
 and the next plan asks for it again when it is still needed.
 """
 
+from collections.abc import Mapping
 import dataclasses
 
 from magnum_k8s_driver.converge import dispatch as dispatch_module
@@ -110,15 +111,31 @@ class CommitUpgrade:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class DeliverSecrets:
-    """Lay sealed secrets into metadata of members, take opened ones away."""
+class Question:
+    """A control-plane member that has proven which certificate is its."""
+
+    member: str
+    server_id: str
+    certificate: bytes
+    """DER."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class AnswerMembers:
+    """Lay sealed secrets ready for members that asked; touches no stack."""
+
+    questions: tuple[Question, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class RememberAnswered:
+    """Remember for ever who has its secrets."""
 
     generation: int
-    answer: tuple[tuple[str, bytes], ...] = ()
-    """Members and the certificate (DER) that each has proven to be its."""
-    clear: tuple[tuple[str, str], ...] = ()
-    """Members that have their secrets, and the ids of their servers."""
+    servers: Mapping[str, str]
+    """Member to the id of its server."""
     dispatch: dispatch_module.Dispatch | None = None
+    """Orders that go with it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,7 +189,8 @@ Action = (
     | BeginUpgrade
     | UpgradeMembers
     | CommitUpgrade
-    | DeliverSecrets
+    | AnswerMembers
+    | RememberAnswered
     | RecordInitialised
     | DropUserData
     | DisableIdentity

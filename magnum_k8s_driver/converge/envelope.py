@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Encrypt secrets to a node's certificate, as ``openssl cms`` opens them."""
 
+import base64
 import gzip
 
 from cryptography import x509
@@ -9,15 +10,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.hazmat.primitives.serialization import pkcs7
 
-from magnum_k8s_driver.model import sealed
-
 _BITS = range(2048, 8193)
 
 
-def seal(text: str, certificate: bytes) -> sealed.Answer:
+def seal(text: str, certificate: bytes) -> str:
     """Return a text that only the owner of a certificate's key can read.
 
-    A CMS EnvelopedData (RFC 5652) of the gzipped text.
+    Base64 of a CMS EnvelopedData (RFC 5652) of the gzipped text.
 
     :param certificate: DER; whose it is has been proven elsewhere.
     :raises ValueError: it is not a certificate of an RSA key.
@@ -35,6 +34,4 @@ def seal(text: str, certificate: bytes) -> sealed.Answer:
         .add_recipient(recipient)
         .encrypt(Encoding.DER, [pkcs7.PKCS7Options.Binary])
     )
-    return sealed.Answer(
-        fingerprint=sealed.fingerprint(certificate), envelope=envelope
-    )
+    return base64.b64encode(envelope).decode()

@@ -77,8 +77,22 @@ def observe(
             else ()
         ),
     )
-    looked = _with_shown(cloud.compute, looked)
+    looked = _with_shown(cloud.compute, _with_answers(cloud.heat, looked))
     return evidence.with_evidence(cloud, looked, silent_after)
+
+
+def _with_answers(
+    heat: heat_port.HeatPort, observed: observed_module.Observed
+) -> observed_module.Observed:
+    """Look which sealed secrets can be read."""
+    prefix, configs = observed.record.prefix, observed.user_data
+    found = tuple(
+        dataclasses.replace(
+            one, readable=one.config_id in heat.deployed(one.key)
+        )
+        for one in sealed.answers(prefix, configs)
+    )
+    return dataclasses.replace(observed, answers=found)
 
 
 def _with_shown(

@@ -8,6 +8,7 @@ from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import members
 from magnum_k8s_driver.model import orders as orders_module
 from magnum_k8s_driver.model import record as record_module
+from magnum_k8s_driver.model import sealed
 from magnum_k8s_driver.model import state as state_module
 from magnum_k8s_driver.ports import compute
 from magnum_k8s_driver.ports import heat
@@ -76,6 +77,8 @@ class Observed:
     """By name, which is the Node's name."""
     user_data: Mapping[str, str]
     """Software configs of this cluster that still exist, id to name."""
+    answers: tuple[sealed.Answer, ...] = ()
+    """Those of them that are sealed secrets."""
     consoles: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """By name of the server, '' when it cannot be read; only of a few nodes
     that have not reported for long."""

@@ -59,7 +59,7 @@ def _create(
     if cluster is None:
         return (actions.PrepareIdentity(), actions.CreateClusterStack())
     if _busy(cluster.stack):
-        return ()
+        return tuple(_answers(observed))
     found: list[actions.Action] = []
     if not cluster.state.stack.members.all:
         found.append(
@@ -184,7 +184,8 @@ def _housekeeping(
     """Return what is due in any running cluster."""
     found: list[actions.Action] = []
     if not any(_changes_cluster_stack(observed, one) for one in planned):
-        found += _delivery(observed, limits) or _orders(observed, limits)
+        found += _remembering(observed, limits) or _orders(observed, limits)
+    found += _answers(observed)
     spent = _spent_user_data(observed)
     if spent:
         found.append(actions.DropUserData(config_ids=spent))
@@ -228,40 +229,42 @@ def _orders(
     return [actions.SendOrders(generation=generation, dispatch=due)]
 
 
-def _delivery(
+def _answers(observed: observed_module.Observed) -> list[actions.Action]:
+    """Return what members shall have of sealed secrets, busy or not."""
+    questions = tuple(
+        actions.Question(
+            member=one.member,
+            server_id=one.server_id,
+            certificate=one.certificate,
+        )
+        for one in sealing.handshakes(observed).values()
+        if one.stage is sealing.Stage.PROVEN
+    )
+    return [actions.AnswerMembers(questions=questions)] if questions else []
+
+
+def _remembering(
     observed: observed_module.Observed, limits: Limits
 ) -> list[actions.Action]:
-    """Return what members may have, or have got, of sealed secrets.
+    """Return who has got its secrets, once nobody else waits for them.
 
     Orders go with it: each change of the stack takes Heat a while.
     """
     cluster = observed.cluster
-    if cluster is None or _busy(cluster.stack):
-        return []
-    if control_plane.has_lost(observed):
-        return []
     found = sealing.handshakes(observed).values()
-    answer = tuple(
-        (one.member, one.certificate)
-        for one in found
-        if one.stage is sealing.Stage.PROVEN
-    )
-    clear = tuple(
-        (one.member, one.server_id)
-        for one in found
-        if one.stage is sealing.Stage.OPENED
-    )
-    if not (answer or clear):
+    if cluster is None or not readiness.is_initialised(observed):
         return []
-    due = None
-    if readiness.is_initialised(observed):
-        due = dispatch.due(observed, limits.drain_timeout)
+    if not found or any(
+        one.stage is not sealing.Stage.OPENED for one in found
+    ):
+        return []
+    if _busy(cluster.stack) or control_plane.has_lost(observed):
+        return []
     return [
-        actions.DeliverSecrets(
+        actions.RememberAnswered(
             generation=cluster.state.stack.generation,
-            answer=answer,
-            clear=clear,
-            dispatch=due,
+            servers={one.member: one.server_id for one in found},
+            dispatch=dispatch.due(observed, limits.drain_timeout),
         )
     ]
 
@@ -281,13 +284,14 @@ def _spent_user_data(observed: observed_module.Observed) -> tuple[str, ...]:
             server = observed.servers.get(name)
             if server is None or server.status != _ACTIVE:
                 needed.add(member.user_data)
+    answers = {one.config_id for one in observed.answers}
     forgotten = {
         config_id
         for config_id, name in observed.user_data.items()
-        if config_id not in ordered and not _is_next(observed, name)
+        if config_id not in ordered | answers and not _is_next(observed, name)
     }
     spent = (ordered - needed) & set(observed.user_data)
-    return tuple(sorted(spent | forgotten))
+    return tuple(sorted(spent | forgotten | set(sealing.spent(observed))))
 
 
 def _is_next(observed: observed_module.Observed, name: str) -> bool:

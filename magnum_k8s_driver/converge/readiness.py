@@ -88,7 +88,7 @@ def is_complete(observed: observed_module.Observed) -> bool:
         return False
     if cluster.stack.phase is not heat.StackPhase.COMPLETE:
         return False
-    if observed.upgrade is not None or sealing.in_flight(observed):
+    if observed.upgrade is not None or observed.answers:
         return False
     for group in observed.record.groups:
         if not is_group_complete(observed, group):

@@ -39,7 +39,7 @@ class Stage(enum.StrEnum):
     PROVEN = "proven"
     """Console and board agree; it is to be answered."""
     ANSWERED = "answered"
-    """The answer lies in its metadata."""
+    """The answer lies ready for it."""
     OPENED = "opened"
     """It has its secrets, and the answer is to be taken away."""
 
@@ -129,16 +129,18 @@ def is_awaited(observed: observed_module.Observed) -> bool:
     )
 
 
-def in_flight(
-    observed: observed_module.Observed,
-) -> dict[str, dict[str, str]]:
-    """Return the answers that lie in metadata, by name of the member."""
-    found = {}
-    for member, server in control_plane_servers(observed):
-        part = sealed.part_of(server.metadata)
-        if part:
-            found[member.name] = part
-    return found
+def spent(observed: observed_module.Observed) -> tuple[str, ...]:
+    """Return the software configs of answers that nobody waits for."""
+    waiting = {
+        server.id
+        for member, server in control_plane_servers(observed)
+        if member.sealed_for != server.id
+    }
+    return tuple(
+        one.config_id
+        for one in observed.answers
+        if one.server_id not in waiting
+    )
 
 
 def _handshake(
@@ -147,7 +149,7 @@ def _handshake(
     server: compute.Server,
 ) -> Handshake | None:
     has = _has_secrets(observed, member, server)
-    if has and sealed.part_of(server.metadata):
+    if has and any(one.server_id == server.id for one in observed.answers):
         return Handshake(
             member=member.name, server_id=server.id, stage=Stage.OPENED
         )
@@ -210,6 +212,11 @@ def _judged(
             hint="Somebody with read access to the project may be writing "
             "to its board",
         )
-    if sealed.is_answer_to(server.metadata, wanted):
+    if any(
+        one.readable
+        and one.server_id == server.id
+        and one.key == sealed.key_of(wanted)
+        for one in observed.answers
+    ):
         return Stage.ANSWERED, None
     return Stage.PROVEN, None

@@ -71,7 +71,7 @@ def control_plane(
             **_common(orders, authorities),
             member=member,
             init=may_init and index == 0,
-            board=_signal(orders.signals["boards"][member]),
+            board=read_signal(orders.signals["boards"][member]),
             secrets=secrets,
         )
         document = node_document.control_plane_document(spec, values)
@@ -119,7 +119,7 @@ def _common(
         "operation": orders.operation,
         "endpoint": orders.endpoint,
         "ca_certificates": (authorities.kubernetes.certificate,),
-        "distress": _signal(orders.signals["distress"]),
+        "distress": read_signal(orders.signals["distress"]),
         "artifact_mirror": orders.artifact_mirror,
     }
 
@@ -170,7 +170,7 @@ def _user_id(cloud: cloud_module.Cloud, cluster_uuid: str) -> str:
     return user_id
 
 
-def _signal(value: Any) -> dict[str, Any]:
+def read_signal(value: Any) -> dict[str, Any]:
     """Return a handle's signal attribute; Heat hands it out as JSON text."""
     found: dict[str, Any] = (
         json.loads(value) if isinstance(value, str) else dict(value)

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 from magnum_k8s_driver.model import facts as facts_module
 from magnum_k8s_driver.model import quota
-from magnum_k8s_driver.model import sealed
 from magnum_k8s_driver.model import spec as spec_module
 
 Flavors = Mapping[str, facts_module.FlavorFacts]
@@ -79,9 +78,7 @@ def nodes(
     floating = _floating(spec, one)
     each = {
         f"{quota.COMPUTE}.server_group_members": most,
-        f"{quota.COMPUTE}.metadata_items": METADATA_ITEMS
-        + len(volumes)
-        + _sealed_keys(spec, one),
+        f"{quota.COMPUTE}.metadata_items": METADATA_ITEMS + len(volumes),
         f"{quota.HEAT}.resources": _resources(spec, one, most),
     }
     if more <= 0:
@@ -195,13 +192,6 @@ def _volume(volume: spec_module.VolumeSpec, count: int) -> quota.Needs:
 
 def _is_control_plane(one: spec_module.NodeGroupSpec) -> bool:
     return one.role is spec_module.Role.CONTROL_PLANE
-
-
-def _sealed_keys(
-    spec: spec_module.ClusterSpec, one: spec_module.NodeGroupSpec
-) -> int:
-    seals = spec.seals_secrets and _is_control_plane(one)
-    return sealed.USUAL_KEYS if seals else 0
 
 
 def _positive(totals: Mapping[str, int]) -> dict[str, int]:

@@ -128,3 +128,16 @@ class HeatPort(Protocol):
 
     def delete_config(self, config_id: str) -> None:
         """Delete a software config; gone already is fine."""
+
+    def deploy(self, key: str, config_id: str, reader_project: str) -> None:
+        """Let users of a stack's own project read a config under a key.
+
+        :param key: at most 36 characters, an id of a server for Heat.
+        :param reader_project: id of the project of the stack's users.
+        """
+
+    def deployed(self, key: str) -> frozenset[str]:
+        """Return the ids of the configs that can be read under a key."""
+
+    def withdraw(self, key: str) -> None:
+        """End all reading under a key; nothing there is fine."""

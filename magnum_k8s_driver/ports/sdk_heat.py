@@ -147,6 +147,44 @@ class SdkHeat:
         """Delete a software config; gone already is fine."""
         self._rest.discard(f"/software_configs/{config_id}")
 
+    def deploy(self, key: str, config_id: str, reader_project: str) -> None:
+        """Let users of a stack's own project read a config under a key.
+
+        A software deployment, whose server Heat only looks up to copy the
+        config to it: there is none of that id.
+
+        :param key: at most 36 characters, an id of a server for Heat.
+        :param reader_project: id of the project of the stack's users.
+        """
+        self._rest.send(
+            "POST",
+            "/software_deployments",
+            {
+                "server_id": key,
+                "config_id": config_id,
+                "stack_user_project_id": reader_project,
+                "input_values": {},
+                "action": "CREATE",
+                "status": "COMPLETE",
+                "status_reason": "",
+            },
+        )
+
+    def deployed(self, key: str) -> frozenset[str]:
+        """Return the ids of the configs that can be read under a key."""
+        return frozenset(
+            str(one["config_id"]) for one in self._deployments(key)
+        )
+
+    def withdraw(self, key: str) -> None:
+        """End all reading under a key; nothing there is fine."""
+        for one in self._deployments(key):
+            self._rest.discard(f"/software_deployments/{one['id']}")
+
+    def _deployments(self, key: str) -> list[Any]:
+        document = self._rest.find("/software_deployments", {"server_id": key})
+        return (document or {}).get("software_deployments") or []
+
     def _path(self, stack_id: str) -> str:
         """Return the path of a stack, '' when Heat does not know it."""
         return self._paths.get(stack_id) or self._look_up(stack_id)

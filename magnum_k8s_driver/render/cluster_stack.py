@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cluster stack: network, endpoint, boards and the control plane."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
@@ -41,7 +41,7 @@ def request(
     return heat.StackRequest(
         name=names.cluster_prefix(spec.name, spec.uuid),
         template=template(),
-        files=_files(spec, state.stack.members, boards, {}),
+        files=_files(spec, state.stack.members, boards),
         parameters={
             **state.parameters(),
             **_infrastructure_parameters(spec),
@@ -57,16 +57,11 @@ def update(
     *,
     boards: Iterable[str],
     timeout_minutes: int,
-    extra_metadata: Mapping[str, Mapping[str, str]] | None = None,
 ) -> heat.StackUpdate:
-    """Return a change of members, boards or state; the rest stays.
-
-    :param extra_metadata: what lies in the metadata of members beyond the
-        usual, by name of the member; what is not named goes.
-    """
+    """Return a change of members, boards or state; the rest stays."""
     return heat.StackUpdate(
         template=template(),
-        files=_files(spec, state.stack.members, boards, extra_metadata or {}),
+        files=_files(spec, state.stack.members, boards),
         parameters=state.parameters(),
         timeout_minutes=timeout_minutes,
     )
@@ -89,11 +84,10 @@ def _files(
     spec: spec_module.ClusterSpec,
     all_members: members.Members,
     boards: Iterable[str],
-    extra: Mapping[str, Mapping[str, str]],
 ) -> dict[str, str]:
     return {
         "boards.yaml": _dump(_boards(boards)),
-        "control_plane.yaml": _dump(_control_plane(spec, all_members, extra)),
+        "control_plane.yaml": _dump(_control_plane(spec, all_members)),
     }
 
 
@@ -151,13 +145,11 @@ def _boards(board_names: Iterable[str]) -> dict[str, Any]:
 
 
 def _control_plane(
-    spec: spec_module.ClusterSpec,
-    all_members: members.Members,
-    extra: Mapping[str, Mapping[str, str]],
+    spec: spec_module.ClusterSpec, all_members: members.Members
 ) -> dict[str, Any]:
     resources: dict[str, Any] = {}
     for member in all_members.all:
-        resources.update(_member(spec, member, extra.get(member.name, {})))
+        resources.update(_member(spec, member))
     return {
         "heat_template_version": servers.HOT_VERSION,
         "description": "Control-plane members of the cluster stack.",
@@ -171,9 +163,7 @@ def _control_plane(
 
 
 def _member(
-    spec: spec_module.ClusterSpec,
-    member: members.Member,
-    extra: Mapping[str, str],
+    spec: spec_module.ClusterSpec, member: members.Member
 ) -> dict[str, Any]:
     group = spec.control_plane
     found: dict[str, Any] = {}
@@ -205,7 +195,6 @@ def _member(
         networks=[{"port": port}],
         server_group={"get_param": "server_group"},
         more_metadata={"get_param": "orders"},
-        own_metadata=extra,
     )
     return {**found, **servers.resources(spec, group, member, placement)}
 

@@ -28,8 +28,6 @@ class Placement:
     server_group: Any
     """None places without a group."""
     security_groups: list[Any] = dataclasses.field(default_factory=list)
-    own_metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """What the metadata of this member hold beyond the usual."""
     more_metadata: Any = None
     """A mapping that joins the metadata of every server."""
 
@@ -60,7 +58,7 @@ def resources(
     """Return the server of one member and what it needs beside."""
     found: dict[str, Any] = {}
     devices = []
-    metadata = _metadata(spec, group, member) | dict(placement.own_metadata)
+    metadata = _metadata(spec, group, member)
     server_name = node_name(spec, group, member.name)
     for kind, volume in (
         ("etcd", group.etcd_volume),

@@ -77,6 +77,8 @@ class FakeHeat:
         self.conflict = False
         self.stacks: dict[str, FakeStack] = {}
         self.config_texts: dict[str, tuple[str, str]] = {}
+        self.deployments: dict[str, dict[str, str]] = {}
+        """By key: id of the config to the project of who may read it."""
         self.touched: list[stack_work.Touch] = []
         """Every server Heat made or changed, in order."""
         self.accepted: list[tuple[str, dict[str, Any]]] = []
@@ -207,7 +209,39 @@ class FakeHeat:
 
     def delete_config(self, config_id: str) -> None:
         """See the port."""
+        for deployed in self.deployments.values():
+            if config_id in deployed:
+                raise exceptions.CloudError(
+                    "orchestration",
+                    f"Software config with id {config_id} can not be deleted "
+                    "as it is referenced.",
+                    status=500,
+                )
         self.config_texts.pop(config_id, None)
+
+    def deploy(self, key: str, config_id: str, reader_project: str) -> None:
+        """See the port."""
+        if len(key) > 36 or config_id not in self.config_texts:
+            raise exceptions.CloudError("orchestration", key, status=400)
+        readers = self.deployments.setdefault(key, {})
+        readers[config_id] = reader_project
+
+    def deployed(self, key: str) -> frozenset[str]:
+        """See the port."""
+        return frozenset(self.deployments.get(key, {}))
+
+    def withdraw(self, key: str) -> None:
+        """See the port."""
+        self.deployments.pop(key, None)
+
+    @calls_module.helper
+    def readable(self, key: str) -> list[str]:
+        """Return what users of stacks' own projects read under a key."""
+        return [
+            self.config_texts[config_id][1]
+            for config_id, project in self.deployments.get(key, {}).items()
+            if project == stack_tree.STACK_PROJECT
+        ]
 
     @calls_module.helper
     def fail(self, pattern: str, reason: str, times: int = 1) -> None:

@@ -301,9 +301,9 @@ class FakeNodes:
         line = f"MAGNUM-NODE seal {marker}\n"
         if line not in node.server.console and not how.no_console:
             node.server.console += line
-        found = node.seal.open(node.metadata)
-        if found is not None:
-            node.secrets, node.seal = found, None
+        for text in self._heat.readable(node.seal.key):
+            node.secrets, node.seal = node.seal.open(text), None
+            return
 
     def phase(self, node: FakeNode) -> str:
         """Return the phase a node is in."""

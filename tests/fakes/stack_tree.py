@@ -14,6 +14,8 @@ from tests.fakes import hot
 
 SERVER = "OS::Nova::Server"
 HANDLE = "OS::Heat::WaitConditionHandle"
+STACK_PROJECT = "stack-project"
+"""Project of the users that Heat makes for stacks."""
 
 
 @dataclasses.dataclass
@@ -121,7 +123,7 @@ def _attribute(heat: Any, stack: Any, one: Resource, wanted: str) -> Any:
             "auth_url": "http://keystone/v3",
             "user_id": f"user-{one.physical_id}",
             "password": f"secret-{one.physical_id}",
-            "project_id": "stack-project",
+            "project_id": STACK_PROJECT,
             "domain_id": "stack-domain",
             "region_name": "RegionOne",
         }

@@ -9,7 +9,6 @@ import fnmatch
 from typing import Any
 import uuid
 
-from magnum_k8s_driver.model import sealed
 from magnum_k8s_driver.ports import heat as heat_port
 from tests.fakes import hot
 from tests.fakes import stack_tree
@@ -331,7 +330,7 @@ def _build_plain(
         _fail(one, path, reason)
         return
     if one.type == stack_tree.SERVER:
-        if new or _unsealed(wanted) != _unsealed(one.properties):
+        if new or wanted != one.properties:
             heat.touched.append(
                 Touch(
                     name=_server_name(one, wanted),
@@ -346,14 +345,6 @@ def _build_plain(
     one.properties = dict(wanted)
     if new and old:
         heat.compute.by_id.pop(old, None)
-
-
-def _unsealed(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Return properties without secrets that lie ready for the node."""
-    metadata = dict(properties.get("metadata") or {})
-    for key in sealed.part_of(metadata):
-        del metadata[key]
-    return {**properties, "metadata": metadata}
 
 
 def _server_name(one: stack_tree.Resource, wanted: Mapping[str, Any]) -> str:

@@ -177,6 +177,13 @@ class HeatTest(LabTest):
     def test_configs(self):
         config_id = self.heat.create_config(self.name, "x" * 40000)
         self.assertEqual({config_id: self.name}, self.heat.configs(self.name))
+        key = uuid.uuid4().hex
+        self.assertEqual(frozenset(), self.heat.deployed(key))
+        self.heat.deploy(key, config_id, uuid.uuid4().hex)
+        self.assertEqual({config_id}, self.heat.deployed(key))
+        self.heat.withdraw(key)
+        self.heat.withdraw(key)
+        self.assertEqual(frozenset(), self.heat.deployed(key))
         self.heat.delete_config(config_id)
         self.heat.delete_config(config_id)
         self.assertEqual({}, self.heat.configs(self.name))

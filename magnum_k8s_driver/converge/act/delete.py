@@ -13,7 +13,11 @@ def drop_user_data(
     action: actions.DropUserData, scene: scene_module.Scene
 ) -> None:
     """Delete software configs nobody boots from any more."""
+    keys = {one.config_id: one.key for one in scene.observed.answers}
     for config_id in action.config_ids:
+        if config_id in keys:
+            # Heat keeps a config that is deployed.
+            scene.cloud.heat.withdraw(keys[config_id])
         scene.cloud.heat.delete_config(config_id)
 
 

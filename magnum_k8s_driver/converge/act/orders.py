@@ -204,7 +204,9 @@ def dispatched(
     _reference, bundle = read_secret(scene)
     try:
         metadata = orders.encode(
-            dispatch.orders, bytes.fromhex(bundle.board_key)
+            dispatch.orders,
+            bytes.fromhex(bundle.board_key),
+            scene.cloud.compute.max_server_meta(),
         )
     except ValueError as exc:
         raise exceptions.UnsupportedOperation(

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Create and change stacks so that nothing is made twice or lost."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 import dataclasses
 
 from magnum_k8s_driver import exceptions
-from magnum_k8s_driver.converge import sealing
 from magnum_k8s_driver.converge.act import scene as scene_module
 from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.model import state as state_module
@@ -78,22 +77,17 @@ def update_control_plane(
     planned_from: int,
     *,
     boards: Iterable[str] | None = None,
-    metadata: Mapping[str, Mapping[str, str]] | None = None,
 ) -> None:
     """Bring a running cluster's own stack to a state.
 
     :param boards: names of members that have one; those in the list unless
         told.
-    :param metadata: sealed secrets by member; those under way unless told.
     """
-    if metadata is None:
-        metadata = sealing.in_flight(scene.observed)
     change = cluster_stack.update(
         spec,
         state,
         boards=state.stack.members.names if boards is None else boards,
         timeout_minutes=scene.settings.update_timeout_minutes,
-        extra_metadata=metadata,
     )
     update(scene.cloud.heat, scene.cluster.stack.id, change, planned_from)
 

@@ -37,6 +37,8 @@ boot::main() {
     done
     rm -f "$STATE_DIR/failed-phase"
     board::settled
+    bash "$MAGNUM_HOME/magnum-node" task tools >>"$LOG_DIR/tools.log" 2>&1 ||
+        log "crictl is missing"
 }
 
 boot::write_cloud_ca() {

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
 # Secrets that come sealed (doc: protocols.rst): a key pair of this machine,
-# its fingerprint on the console, its certificate on the board, the answer in
-# the metadata.
+# its fingerprint on the console, its certificate on the board, the answer as a
+# software deployment of Heat.
 
 SEAL_KEY="$STATE_DIR/seal.key"
 SEAL_CERTIFICATE="$STATE_DIR/seal.der"
-SEAL_ROUNDS="${MAGNUM_SEAL_ROUNDS:-180}"
-SEAL_HOLD=7
+SEAL_ROUNDS="${MAGNUM_SEAL_ROUNDS:-240}"
 
 seal::is_open() {
     [[ -n "$(config::get secrets join_root)" ]]
@@ -44,17 +43,15 @@ seal::entry() {
     fi
 }
 
-# Status 1 while the metadata hold no answer to this machine.
+# Status 1 while there is no answer to this machine.
 seal::open() {
-    local header sum file="$SECRETS_FILE.new"
-    local -A SEALED=()
-    header="$(metadata::get meta magnum_sealed)"
-    [[ "$header" =~ ^([0-9]{1,3}):([0-9a-f]{64}):([0-9a-f]{64})$ &&
-        "${BASH_REMATCH[3]}" == "$(seal::fingerprint)" ]] || return 1
-    metadata::chunks magnum_sealed "${BASH_REMATCH[1]}" >"$RUN_DIR/sealed"
-    sum="$(sha256sum <"$RUN_DIR/sealed")"
-    [[ "$header" == *":${sum%% *}:"* ]] || return 1
-    (umask 077 && base64 -d "$RUN_DIR/sealed" | openssl cms -decrypt \
+    local text file="$SECRETS_FILE.new"
+    local -A ANSWERS=() SEALED=()
+    signal::read board "software_deployments/metadata/$(seal::key)" \
+        >"$RUN_DIR/sealed" && json::load ANSWERS <"$RUN_DIR/sealed" || return 1
+    text="${ANSWERS[$(json::path metadata 0 config)]:-}"
+    [[ -n "$text" ]] || return 1
+    (umask 077 && base64 -d <<<"$text" | openssl cms -decrypt \
         -binary -inform DER -inkey "$SEAL_KEY" | gzip -dc >"$file") &&
         json::load SEALED <"$file" &&
         [[ "${SEALED[v]:-}" == 1 ]] || return 1
@@ -63,28 +60,25 @@ seal::open() {
     config::load
 }
 
-# Nova remembers for 15 seconds what it has answered: to ask before the driver
-# can have done its part makes the answer late.
-seal::hold_on() {
-    local age
-    age=$((EPOCHSECONDS - $(stat --format %Y "$SEAL_CERTIFICATE")))
-    ((age >= SEAL_HOLD)) || sleep "$((SEAL_HOLD - age))"
+# Heat has room for 36 characters.
+seal::key() {
+    local sum
+    sum="$(seal::fingerprint)"
+    printf '%s' "${sum:0:32}"
 }
 
 # Waits for the answer. The board is written again ever more rarely, in case
 # somebody else wrote on it.
 seal::await() {
     local round
-    seal::hold_on
     for ((round = 1; round <= SEAL_ROUNDS; round++)); do
-        metadata::from_service && metadata::load
         ! seal::open || return 0
-        if ((round >= 16 && (round & (round - 1)) == 0)); then
+        if ((round >= 32 && (round & (round - 1)) == 0)); then
             board::report booting secrets || log "no board"
         fi
-        ((round % 5 != 1)) || seal::show
-        pause 4
+        ((round % 10 != 1)) || seal::show
+        pause $((round < 32 ? 1 : 4))
     done
     fail "The secrets of the control plane did not come." \
-        "They need the metadata service, Nova's console log and the driver."
+        "They need Nova's console log, Heat's API and the driver."
 }

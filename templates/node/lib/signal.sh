@@ -74,21 +74,36 @@ signal::send() {
     ) 9>"$RUN_DIR/signal.lock"
 }
 
+# signal::request HANDLE URL OPTION...: as the handle's user.
+signal::request() {
+    local handle="$1" url="$2" token
+    shift 2
+    token="$(signal::token "$handle")" || return 1
+    signal::curl "$@" \
+        --config <(printf 'header = "X-Auth-Token: %s"\n' "$token") "$url" &&
+        return 0
+    # It may have been revoked: log in again next time.
+    rm -f "$RUN_DIR/token-$handle"
+    return 1
+}
+
+# signal::read HANDLE PATH: what Heat answers its user.
+signal::read() {
+    local url
+    url="$(config::get signals "$1" alarm_url)"
+    signal::request "$1" "${url%%/stacks/*}/$2"
+}
+
 signal::post() {
     local url="$1" handle="$2" id="$3" status="$4" reason="$5" data="$6"
-    local token body
-    token="$(signal::token "$handle")" || return 1
+    local body
     body="$(json::object id "$(json::string "$id")" \
         status "$(json::string "$status")" \
         reason "$(json::string "$reason")" \
         data "$(signal::text "$data")")"
-    printf '%s' "$body" | signal::curl \
-        --config <(printf 'header = "X-Auth-Token: %s"\n' "$token") \
+    printf '%s' "$body" | signal::request "$handle" "$url" \
         --header 'Content-Type: application/json' --data-binary @- \
-        --output /dev/null "$url" && return 0
-    # It may have been revoked: log in again next time.
-    rm -f "$RUN_DIR/token-$handle"
-    return 1
+        --output /dev/null
 }
 
 # A document as the JSON string that carries it, compressed when long.

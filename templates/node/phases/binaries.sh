@@ -12,11 +12,6 @@ binaries::main() {
         binaries::expect "$name" "$wanted"
     done
     binaries::unit
-    if ! command -v crictl >/dev/null; then
-        # For people; nothing here needs it, or waits or fails for it.
-        (MAGNUM_FAILURE=/dev/null ARTIFACT_ATTEMPTS=1 \
-            artifact::archive crictl "$BIN_DIR") || log "crictl is missing"
-    fi
     systemctl enable --quiet kubelet.service
 }
 

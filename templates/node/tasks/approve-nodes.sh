@@ -7,8 +7,12 @@
 # - the name must not be a Node's already.
 
 approve_nodes::main() {
+    (flock -w 60 5 && approve_nodes::all) 5>"$RUN_DIR/approve.lock"
+}
+
+approve_nodes::all() {
     local line fields
-    local template='{{range .items}}{{if not .status.certificate}}'
+    local template='{{range .items}}{{if not .status.conditions}}'
     template+='{{.metadata.name}}{{"\t"}}{{.spec.signerName}}{{"\t"}}'
     template+='{{.spec.username}}{{"\t"}}{{.spec.request}}{{"\n"}}'
     template+='{{end}}{{end}}'

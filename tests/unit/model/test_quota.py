@@ -4,7 +4,6 @@
 tests/unit/test_heat_engine.py compares needs with what Heat makes.
 """
 
-import dataclasses
 import unittest
 
 from hypothesis import given
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 
 from magnum_k8s_driver.model import needs
 from magnum_k8s_driver.model import quota
-from magnum_k8s_driver.model import sealed
 from tests import samples
 
 KEYS = st.sampled_from(sorted(quota.QUOTAS))
@@ -101,18 +99,6 @@ class NeedsTest(unittest.TestCase):
         found = needs.surge(spec, spec.workers[0], 5, FLAVORS)
         self.assertEqual(2, found.totals["compute.instances"])
         self.assertEqual(4, found.each["compute.server_group_members"])
-
-    def test_sealed_secrets_take_metadata(self):
-        spec = samples.spec()
-        open_spec = dataclasses.replace(spec, seals_secrets=False)
-        key = "compute.metadata_items"
-        both = [needs.cluster(one, FLAVORS) for one in (spec, open_spec)]
-        more = both[0].each[key] - both[1].each[key]
-        self.assertEqual(sealed.USUAL_KEYS, more)
-        (found,) = quota.problems(both[0], {key: quota.Allowance(limit=40)})
-        self.assertIn("metadata items on one server is too low", str(found))
-        found = quota.problems(both[0], {key: quota.Allowance(limit=128)})
-        self.assertEqual((), found)
 
     def test_unknown_flavor_still_counts_servers(self):
         spec = samples.spec()

@@ -392,6 +392,47 @@ def _ending_in(days):
     return made.public_bytes(serialization.Encoding.PEM).decode()
 
 
+class WatchRequestsTest(base.NodeTestCase):
+    def _run(self, watched):
+        return self.control_plane().run(
+            "task",
+            "watch-requests",
+            stubs={"kubectl": f'case "$*" in *--watch*) {watched} ;; esac'},
+            MAGNUM_WATCH_ROUNDS="2",
+        )
+
+    def _looks(self, result):
+        """Return how often requests were looked through."""
+        calls = map(str, result.calls_of("kubectl"))
+        return len([one for one in calls if "go-template" in one])
+
+    def test_a_crowd_is_one_look(self):
+        result = self._run("printf 'csr/%s\\n' 1 2 3")
+        self.assert_ok(result)
+        self.assertEqual(2, self._looks(result))
+
+    def test_a_broken_watch_begins_again(self):
+        result = self._run("exit 1")
+        self.assert_ok(result)
+        self.assertEqual(2, len(result.calls_of("kubectl")))
+        self.assertEqual(0, self._looks(result))
+
+
+class ToolsTest(base.NodeTestCase):
+    def test_gives_up_at_once(self):
+        result = self.worker().run(
+            "task", "tools", stubs={"curl": "exit 6"}, without=("crictl",)
+        )
+        self.assertNotEqual(0, result.rc)
+        self.assertEqual(1, len(result.calls_of("curl")))
+        self.assertEqual("", result.text("/run/magnum/failure"))
+
+    def test_has_nothing_to_do_in_most_images(self):
+        result = self.worker().run("task", "tools", stubs={"curl": "exit 6"})
+        self.assert_ok(result)
+        self.assertEqual([], result.calls_of("curl"))
+
+
 class KeepTest(base.NodeTestCase):
     def test_one_broken_task_does_not_stop_the_others(self):
         result = self.control_plane().run(

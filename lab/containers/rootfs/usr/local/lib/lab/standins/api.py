@@ -27,6 +27,7 @@ from standins import store as store_module
 PKI = pathlib.Path("/etc/kubernetes/pki")
 DATA = pathlib.Path("/var/lib/etcd/data/member/standin.json")
 SILENT_SECONDS = 40
+WATCH_SECONDS = 20
 PROTOBUF = b"k8s\x00"
 HEALTH = ("/healthz", "/livez", "/readyz")
 ADMINS = {"system:masters", "kubeadm:cluster-admins"}
@@ -107,7 +108,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except Refused as exc:
             code, body = exc.code, status(exc.code, exc.reason, str(exc))
         text = body if isinstance(body, str) else json.dumps(body)
-        kind = "text/plain" if isinstance(body, str) else "application/json"
+        kind = "text/plain" if type(body) is str else "application/json"
         content = text.encode()
         self.send_response(code)
         self.send_header("Content-Type", kind)
@@ -174,6 +175,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         )
 
 
+class Events(str):
+    """The events of a watch, one JSON document after the other."""
+
+
 class Action:
     """One allowed request."""
 
@@ -190,6 +195,8 @@ class Action:
 
     def run(self, verb: str, body):
         if verb == "get":
+            if self._query.get("watch") in ("1", "true"):
+                return 200, self._watch()
             return 200, self._read() if self._name else self._list()
         if verb == "create":
             return 201, self._create(body)
@@ -230,6 +237,23 @@ class Action:
             "metadata": {"resourceVersion": self._store.number},
             "items": [watched(one) for one in items],
         }
+
+    def _watch(self) -> Events:
+        """Return what changed once something has, or nothing after a while.
+
+        Then the watch ends, as those of the real API server do, too.
+        """
+        since = int(self._query.get("resourceVersion") or 0)
+        end = time.monotonic() + WATCH_SECONDS
+        while True:
+            found = [
+                {"type": "MODIFIED", "object": one}
+                for one in self._store.list(self._resource, self._namespace)
+                if int(one["metadata"]["resourceVersion"]) > since
+            ]
+            if found or time.monotonic() > end:
+                return Events("".join(json.dumps(one) for one in found))
+            time.sleep(0.2)
 
     def _create(self, body: dict) -> dict:
         name = body["metadata"].get("name", "")
