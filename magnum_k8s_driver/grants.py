@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Roles in the projects of clusters that have come to nothing."""
 
+from collections.abc import Callable
+
 from oslo_log import log as logging
 
 from magnum_k8s_driver import exceptions
@@ -24,13 +26,34 @@ def give_back(
     some although nothing was made. Does nothing for any other cluster, and
     while another one needs the project.
     """
+    if records.came_to_nothing(record.cluster):
+        _give_back(record, identity, lock, record.leave_project)
+
+
+def give_back_of_gone(
+    record: rows.Rows,
+    identity: identity_port.IdentityPort,
+    lock: lock_port.LockPort,
+) -> None:
+    """Take back the roles after a look at a cluster that has just gone.
+
+    Another thread ended it, and this one was let into its project once more
+    before Magnum removed the row.
+    """
+    _give_back(record, identity, lock, record.is_last_in_project)
+
+
+def _give_back(
+    record: rows.Rows,
+    identity: identity_port.IdentityPort,
+    lock: lock_port.LockPort,
+    is_last: Callable[[], bool],
+) -> None:
     cluster = record.cluster
-    if not records.came_to_nothing(cluster):
-        return
     try:
         with act.project_lock(lock, cluster.project_id):
-            if record.leave_project():
+            if is_last():
                 identity.revoke_service_roles(cluster.project_id)
     except exceptions.K8sDriverError as exc:
-        # The end of the cluster takes them back.
+        # The end of the next cluster there takes them back.
         LOG.warning("Cluster %s: grants not taken back: %s", cluster.uuid, exc)

@@ -101,6 +101,10 @@ class Rows:
             must not wait for each other.
         """
         records.forget_stack_id(self.cluster)
+        return self.is_last_in_project()
+
+    def is_last_in_project(self) -> bool:
+        """Tell whether no other cluster needs this one's project."""
         project = {"project_id": self.cluster.project_id}
         listed = objects.Cluster.list(self._context, filters=project)
         return not any(

@@ -298,11 +298,20 @@ def _converge(
         LOG.debug("Cluster %s: another thread works on it", uuid)
     except magnum_exception.ClusterNotFound:
         LOG.debug("Cluster %s: gone", uuid)
+        _leave(record)
     except exceptions.CloudError as exc:
         # The world could not be observed; the next call looks again.
         LOG.warning("Cluster %s: %s", uuid, exc)
         record.complain(str(exc))
     return None
+
+
+def _leave(record: rows.Rows) -> None:
+    try:
+        with cloud_module.open_identity(choices.cloud_settings()) as identity:
+            grants.give_back_of_gone(record, identity, _lock())
+    except exceptions.CloudError as exc:
+        LOG.warning("Cluster %s: %s", record.cluster.uuid, exc)
 
 
 def _surroundings(

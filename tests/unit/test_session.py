@@ -4,6 +4,7 @@
 Only what opens the cloud and the lock is simulated.
 """
 
+import contextlib
 import dataclasses
 from unittest import mock
 
@@ -241,11 +242,15 @@ class TestConductor(SessionTest):
         cluster = self.create(workers=1)
         self.run_jobs(cluster)
         self.cloud.tick(7200, step=60)
-        for name in (
-            "magnum.common.clients.OpenStackClients",
-            "magnum.conductor.scale_manager.get_scale_manager",
-        ):
-            self.useFixture(fixtures.MockPatch(name, return_value=None))
+        self.useFixture(
+            fixtures.MockPatch("magnum.common.clients.OpenStackClients")
+        )
+        self.useFixture(
+            fixtures.MockPatch(
+                "magnum.conductor.scale_manager.get_scale_manager",
+                return_value=None,
+            )
+        )
         self.cloud.fail_next("heat", "update")
         self.handler.cluster_update(
             self.magnum.context, self.magnum.reload(cluster), 2, None, None
@@ -309,11 +314,33 @@ class TestTrouble(SessionTest):
 
 
 class TestGrants(SessionTest):
-    """What is refused leaves no roles in its project."""
+    """What came to nothing, or has gone, leaves no roles in its project."""
 
     def setUp(self):
         super().setUp()
         self.before = self.cloud.inventory()
+
+    def test_a_look_at_what_is_just_going(self):
+        """Magnum removes the row between two looks of other threads."""
+        cluster = self.create(workers=0)
+        self.run_jobs(cluster)
+        self.handler.cluster_delete(self.magnum.context, cluster.uuid)
+        late = self.magnum.reload(cluster)
+        really_open = session._open
+
+        def open_late(record):
+            with mock.patch.object(session, "_open", really_open):
+                self.assertIsNone(self.run_jobs(cluster))
+            self.assertEqual(self.before, self.cloud.inventory())
+            return really_open(record)
+
+        with (
+            mock.patch.object(session, "_lock", autospec=True) as lock,
+            mock.patch.object(session, "_open", open_late),
+        ):
+            lock.return_value.hold.return_value = contextlib.nullcontext()
+            session.proceed(self.magnum.admin, late)
+        self.assertEqual(self.before, self.cloud.inventory())
 
     def refuse(self, meanwhile=lambda: None, **changes):
         """Ask for what cannot be, and return what the API shows."""
