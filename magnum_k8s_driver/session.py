@@ -108,7 +108,7 @@ def begin(context: Any, cluster: Any) -> None:
     """
     del context
     conf.register(CONF)
-    _converge(rows.Rows(cluster), None, wait=_HOOK_WAIT)
+    _converge(rows.Rows(cluster), None, wait=_HOOK_WAIT, asked=True)
 
 
 def check_update(
@@ -276,6 +276,7 @@ def _converge(
     *,
     wait: float,
     removal: record_module.Removal | None = None,
+    asked: bool = False,
 ) -> record_module.ClusterReport | None:
     """Converge once and write the report; None when nothing could be done."""
     uuid = record.cluster.uuid
@@ -287,7 +288,9 @@ def _converge(
                 return None
             with _open(record) as cloud:
                 around = _surroundings(record, cloud, spec)
-                around = dataclasses.replace(around, removal=removal)
+                around = dataclasses.replace(
+                    around, removal=removal, asked=asked
+                )
                 written = converge.converge(around)
                 record.apply(written)
                 grants.give_back(record, cloud.identity, _lock())

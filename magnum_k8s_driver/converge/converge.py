@@ -57,6 +57,8 @@ class Surroundings:
     """Seconds after which a wait has to be explained."""
     removal: record_module.Removal | None = None
     """What a resize call names, while its hook runs."""
+    asked: bool = False
+    """Whether this is the call of a user and not of the status job."""
     commit_upgrade: Callable[[state_module.UpgradeTarget], None]
     """Saves the target of an upgrade in Magnum as what the cluster is."""
     leave_project: Callable[[], bool]
@@ -207,7 +209,7 @@ def look(around: Surroundings) -> observed_module.Observed:
         text = certificates.read_secret(reference)
         return bytes.fromhex(secret.ClusterSecret.from_text(text).board_key)
 
-    return observe.observe(
+    observed = observe.observe(
         around.cloud,
         around.read_record(),
         now=around.clock(),
@@ -215,3 +217,4 @@ def look(around: Surroundings) -> observed_module.Observed:
         removal=around.removal,
         silent_after=around.silent_after,
     )
+    return dataclasses.replace(observed, asked=around.asked)

@@ -87,6 +87,8 @@ class Observed:
     removal: record_module.Removal | None = None
     """What a resize call names; only known while its hook runs. It is also
     the sign that the user asked to go on after a failure."""
+    asked: bool = False
+    """Whether a user asked at this moment; the status job never does."""
     load_balancers: tuple[leftovers_port.Leftover, ...] = ()
     """Made by Kubernetes; looked up when deleting."""
     leftovers: tuple[leftovers_port.Leftover, ...] = ()

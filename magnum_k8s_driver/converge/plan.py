@@ -329,7 +329,11 @@ def _state_of(
 def _delete(
     observed: observed_module.Observed,
 ) -> tuple[actions.Action, ...]:
-    """Return the next step of: silence, empty, workers, cluster, rest."""
+    """Return the next step of: silence, empty, workers, cluster, rest.
+
+    When a user asks again, so is Heat: an engine that died leaves a stack
+    DELETE_IN_PROGRESS that nobody works on.
+    """
     found: list[actions.Action] = []
     if observed.cluster is not None or observed.workers:
         found.append(actions.DisableIdentity())
@@ -343,11 +347,11 @@ def _delete(
         found += [
             actions.DeleteStack(stack_id=one.stack.id)
             for one in observed.workers.values()
-            if not _deleting(one.stack)
+            if observed.asked or not _deleting(one.stack)
         ]
         return tuple(found)
     if observed.cluster is not None:
-        if not _deleting(observed.cluster.stack):
+        if observed.asked or not _deleting(observed.cluster.stack):
             if observed.leftovers:
                 found.append(
                     actions.RemoveLeftovers(leftovers=observed.leftovers)

@@ -40,6 +40,8 @@ class FakeStack:
     started: float = 0.0
     steps: list[stack_tree.Step] = dataclasses.field(default_factory=list)
     deleted: bool = False
+    abandoned: bool = False
+    """True: the engine that worked on it has died."""
 
     def schema(self, name: str) -> Mapping[str, Any]:
         """Return the declaration of a root parameter."""
@@ -189,7 +191,11 @@ class FakeHeat:
         stack = self.stacks.get(stack_id)
         if stack is None or stack.deleted:
             return
-        if (stack.action, stack.phase) == (Action.DELETE, Phase.IN_PROGRESS):
+        deleting = (stack.action, stack.phase) == (
+            Action.DELETE,
+            Phase.IN_PROGRESS,
+        )
+        if deleting and not stack.abandoned:
             return
         self._begin(stack, Action.DELETE)
 
@@ -277,11 +283,14 @@ class FakeHeat:
     def tick(self) -> None:
         """Do the work that is due."""
         for stack in list(self.stacks.values()):
+            if stack.abandoned:
+                continue
             if not stack.deleted and stack.phase == Phase.IN_PROGRESS:
                 stack_work.advance(self, stack)
 
     def _begin(self, stack: FakeStack, action: heat.StackAction) -> None:
         stack.action, stack.phase = action, Phase.IN_PROGRESS
+        stack.abandoned = False
         stack.reason = f"Stack {action} started"
         stack.started = self.clock()
         stack.steps = stack_work.planned(self, stack)

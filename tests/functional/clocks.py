@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Move the clocks of the driver and of the control plane's keepers.
 
-libfaketime is loaded into the conductor and into the keepers of container
-nodes. Kubernetes' own programs are linked statically and keep the real time.
+libfaketime is loaded into the keepers of container nodes; Kubernetes' own
+programs are linked statically and keep the real time. The conductor imports a
+``sitecustomize`` that moves ``time.time``: under libfaketime 0.9.10 its
+``time.sleep`` fails.
 """
 
 import contextlib
 import pathlib
+import tempfile
 import unittest
 
 from lab import control
@@ -16,6 +19,12 @@ LIBRARIES = pathlib.Path("/usr/lib/x86_64-linux-gnu/faketime")
 CONDUCTOR = "magnum-conductor"
 KEEPER = "magnum-board.service"
 _DROPIN = f"/run/systemd/system/{KEEPER}.d/90-clock.conf"
+_SITE = """\
+import time
+
+_real = time.time
+time.time = lambda: _real() + {seconds}
+"""
 _PLACE = "/usr/local/lib/libfaketime.so.1"
 
 
@@ -45,17 +54,18 @@ def moved(case, seconds):
 
 @contextlib.contextmanager
 def _moved_conductor(seconds):
-    # The conductor has threads, which the plain library does not like.
-    library = LIBRARIES / "libfaketimeMT.so.1"
-    control.restart(
-        base.settings(),
-        [CONDUCTOR],
-        environment=_variables(library, seconds),
-    )
-    try:
-        yield
-    finally:
-        control.restart(base.settings(), [CONDUCTOR])
+    text = _SITE.format(seconds=seconds)
+    with tempfile.TemporaryDirectory(prefix="magnum-k8s-clock-") as directory:
+        pathlib.Path(directory, "sitecustomize.py").write_text(text)
+        try:
+            control.restart(
+                base.settings(),
+                [CONDUCTOR],
+                environment={"PYTHONPATH": directory},
+            )
+            yield
+        finally:
+            control.restart(base.settings(), [CONDUCTOR])
 
 
 @contextlib.contextmanager

@@ -69,9 +69,10 @@ class Simulation:
             groups=groups,
         )
 
-    def converge(self, removal=None):
+    def converge(self, removal=None, asked=False):
         """Call converge once and write the report as Magnum would."""
-        self.written = converge.converge(self.around(removal))
+        around = dataclasses.replace(self.around(removal), asked=asked)
+        self.written = converge.converge(around)
         self.history.append(self.written.reason)
         if self.written.stack_id:
             self.stack_id = self.written.stack_id

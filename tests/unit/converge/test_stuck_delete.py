@@ -24,3 +24,18 @@ class StuckDeleteTest(testtools.TestCase):
         ]
         # The workers, the cluster stack in vain, the port, the stack again.
         self.assertEqual(["delete", "delete", "remove", "delete"], methods)
+
+    def test_who_asks_again_wakes_a_delete_that_died_with_its_engine(self):
+        sim = simulation.Simulation()
+        sim.run()
+        sim.delete()
+        sim.converge(asked=True)
+        for stack in sim.cloud.heat.live():
+            stack.abandoned = True
+        self.assertEqual(record.Outcome.FAILED, sim.run().outcome)
+        self.assertIn("Delete the cluster again", sim.written.reason)
+        self.assertNotEqual([], sim.cloud.heat.live())
+        sim.delete()
+        sim.converge(asked=True)
+        self.assertEqual(record.Outcome.COMPLETE, sim.run().outcome)
+        self.assertEqual([], sim.cloud.inventory())
