@@ -17,14 +17,17 @@ from magnum.objects import fields
 from oslo_log import log as logging
 
 from magnum_k8s_driver import compat
+from magnum_k8s_driver import exceptions
 from magnum_k8s_driver import monitor
 from magnum_k8s_driver import records
+from magnum_k8s_driver import rotations
 from magnum_k8s_driver import session
 from magnum_k8s_driver.model import record
 
 LOG = logging.getLogger(__name__)
 
 _MAX_CONTROL_PLANE = 7
+_TEXT = "%(text)s"
 
 
 class Driver(driver.Driver):
@@ -101,8 +104,15 @@ class Driver(driver.Driver):
         raise _unsupported("Rotating the CA of a cluster")
 
     def rotate_credential(self, context: Any, cluster: Any) -> None:
-        """Refuse to rotate the credential."""
-        raise _unsupported("Rotating the credential of a cluster")
+        """Begin to exchange the credential that nodes act with.
+
+        Magnum waits for the answer, at most 60 seconds, and neither changes
+        nor saves anything itself. The cluster is the caller's in the end.
+        """
+        try:
+            rotations.begin_credential(cluster, context.user_id)
+        except exceptions.K8sDriverError as exc:
+            raise magnum_exception.NotSupported(_TEXT, text=exc) from exc
 
     def update_cluster(
         self,

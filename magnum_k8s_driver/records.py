@@ -179,6 +179,13 @@ def save_stack_id(cluster: Any, stack_id: str) -> None:
         cluster.save()
 
 
+def save_owner(cluster: Any, user_id: str) -> None:
+    """Save whose the cluster is: only they get its kubeconfig."""
+    _assign(cluster, "user_id", user_id)
+    if cluster.obj_what_changed():
+        cluster.save()
+
+
 def forget_stack_id(cluster: Any) -> None:
     """Save that a cluster which is deleted has no stack any more."""
     cluster.stack_id = None

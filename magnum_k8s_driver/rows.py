@@ -93,6 +93,10 @@ class Rows:
         )
         records.commit_upgrade(self.cluster, self.groups(), template, target)
 
+    def save_owner(self, user_id: str) -> None:
+        """Save whose the cluster is."""
+        records.save_owner(self.cluster, user_id)
+
     def leave_project(self) -> bool:
         """Record that a deleted cluster needs its project no more.
 

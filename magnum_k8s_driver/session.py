@@ -343,6 +343,7 @@ def _surroundings(
         lock=_lock(),
         leave_project=record.leave_project,
         commit_upgrade=record.commit_upgrade,
+        save_owner=record.save_owner,
     )
 
 

@@ -12,8 +12,10 @@ import types
 import uuid
 
 import fixtures
+from magnum.common import context as magnum_context
 from magnum.common import exception as magnum_exception
 from magnum.conductor.handlers import cluster_conductor
+from magnum.conductor.handlers import credential_conductor
 from magnum.conductor.handlers import nodegroup_conductor
 from magnum import objects
 from magnum.service import periodic
@@ -193,6 +195,16 @@ class Conductors(magnum_service.MagnumService):
             self.groups_by_name()["default-worker"],
         )
 
+    def rotate_credential(self, user_id):
+        """Rotate the credential in the name of a user."""
+        context = magnum_context.make_admin_context()
+        context.user_id = user_id
+        return self._call_as(
+            context,
+            credential_conductor.Handler().credential_rotate,
+            self.row(),
+        )
+
     def create_group(self, name, count):
         """Create a node group."""
         row = self.row()
@@ -302,9 +314,12 @@ class Conductors(magnum_service.MagnumService):
 
     def _call(self, handler, *args):
         """Call a handler; return whether Magnum accepted the operation."""
+        return self._call_as(self.context, handler, *args)
+
+    def _call_as(self, context, handler, *args):
         with self._mortal():
             try:
-                handler(self.context, *args)
+                handler(context, *args)
             except magnum_exception.MagnumException as exc:
                 self.refusals.append(str(exc))
                 return False

@@ -9,6 +9,7 @@ from typing import Any
 
 from lab.hollow import node
 from lab.hollow import orders as orders_module
+from lab.hollow import renewal
 from lab.hollow import scheduler
 from lab.hollow import seal
 from lab.hollow import signals
@@ -94,6 +95,7 @@ class ControlPlane(node.Node):
             "version": self.version,
             "error": self.error and dataclasses.asdict(self.error),
             "addons": self._addons,
+            "secrets": self.document.secrets.get("serial", ""),
         }
         if self._seal is not None:
             document["seal"] = self._seal.text
@@ -229,8 +231,24 @@ class ControlPlane(node.Node):
 
     def _reconcile(self) -> None:
         if self.running and not self.silent:
+            self._renew()
             self._take_orders()
         super()._reconcile()
+
+    def _renew(self) -> None:
+        """Take secrets that are new here, and say so."""
+        if not self.booted:
+            return
+        serial = self.document.secrets.get("serial", "")
+        try:
+            found = renewal.take(self.metadata, self._key, serial)
+        except ValueError as exc:
+            self.print(f"magnum-node: new secrets refused: {exc}")
+            return
+        if found is not None:
+            self._take(found)
+            self.publish()
+            self.cluster.touch()
 
     def _take_orders(self) -> None:
         """Execute new orders in a while, or wait for who may."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import dataclasses
 
 from magnum_k8s_driver.converge import dispatch as dispatch_module
+from magnum_k8s_driver.model import rotation
 from magnum_k8s_driver.model import state
 from magnum_k8s_driver.ports import leftovers as leftovers_port
 
@@ -111,6 +112,29 @@ class CommitUpgrade:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class BeginRotation:
+    """Write down that something shall be exchanged for a new one."""
+
+    generation: int
+    kind: rotation.Kind
+    user_id: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class OfferCredential:
+    """Make a new credential and tell the control plane, encrypted."""
+
+    generation: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class EndRotation:
+    """Remove what is old; the cluster belongs to who asked from now on."""
+
+    generation: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
     """A control-plane member that has proven which certificate is its."""
 
@@ -191,6 +215,9 @@ Action = (
     | CommitUpgrade
     | AnswerMembers
     | RememberAnswered
+    | BeginRotation
+    | OfferCredential
+    | EndRotation
     | RecordInitialised
     | DropUserData
     | DisableIdentity

@@ -21,8 +21,10 @@ from magnum_k8s_driver.converge import observe
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import plan
 from magnum_k8s_driver.converge import report
+from magnum_k8s_driver.converge import rotation
 from magnum_k8s_driver.converge import secret
 from magnum_k8s_driver.model import record as record_module
+from magnum_k8s_driver.model import rotation as rotation_module
 from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.model import state as state_module
 from magnum_k8s_driver.ports import cloud as cloud_module
@@ -61,6 +63,8 @@ class Surroundings:
     """Whether this is the call of a user and not of the status job."""
     commit_upgrade: Callable[[state_module.UpgradeTarget], None]
     """Saves the target of an upgrade in Magnum as what the cluster is."""
+    save_owner: Callable[[str], None]
+    """Saves in Magnum whose the cluster is, by Keystone user id."""
     leave_project: Callable[[], bool]
     """Saves that the cluster needs its project no more, and tells whether it
     was the last one that did."""
@@ -141,6 +145,7 @@ def _scene(
         lock=around.lock,
         leave_project=around.leave_project,
         commit_upgrade=around.commit_upgrade,
+        save_owner=around.save_owner,
     )
 
 
@@ -163,6 +168,27 @@ def begin_upgrade(
         raise exceptions.UnsupportedOperation("The cluster has no stack.")
     action = actions.BeginUpgrade(
         generation=observed.cluster.state.stack.generation, target=target
+    )
+    act.perform(_scene(around, observed), action)
+
+
+def begin_rotation(
+    around: Surroundings, kind: rotation_module.Kind, user_id: str
+) -> None:
+    """Write down what shall be rotated; the status job does the rest.
+
+    Call it with the cluster's lock held.
+
+    :raises K8sDriverError: it cannot be now; nothing has changed.
+    """
+    observed = look(around)
+    problem = rotation.problem(observed, kind)
+    if problem or observed.cluster is None:
+        raise exceptions.UnsupportedOperation(problem or "")
+    action = actions.BeginRotation(
+        generation=observed.cluster.state.stack.generation,
+        kind=kind,
+        user_id=user_id,
     )
     act.perform(_scene(around, observed), action)
 

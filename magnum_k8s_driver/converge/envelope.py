@@ -1,16 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Encrypt secrets to a node's certificate, as ``openssl cms`` opens them."""
+"""Encrypt secrets to a node, as ``openssl cms`` and ``enc`` open them."""
 
 import base64
 import gzip
+import os
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import ciphers
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import padding
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.kdf import pbkdf2
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.hazmat.primitives.serialization import pkcs7
 
+from magnum_k8s_driver.model import renewal
+
 _BITS = range(2048, 8193)
+_SALTED = b"Salted__"
+_ROUNDS = 10_000
+"""What ``openssl enc -pbkdf2`` takes unless told; the passphrase is a MAC."""
+_BLOCK = 16
+_AES_KEY = 32
 
 
 def seal(text: str, certificate: bytes) -> str:
@@ -35,3 +47,33 @@ def seal(text: str, certificate: bytes) -> str:
         .encrypt(Encoding.DER, [pkcs7.PKCS7Options.Binary])
     )
     return base64.b64encode(envelope).decode()
+
+
+def renew(text: str, key: bytes, serial: str) -> renewal.Renewal:
+    """Return a text that only who has the board key can read.
+
+    Gzipped, AES-256 in CBC mode, key and first block from a passphrase and
+    a salt, as ``openssl enc -aes-256-cbc -pbkdf2`` does it. It is signed
+    when it becomes metadata.
+
+    :param key: board key of the cluster.
+    :param serial: id of the rotation.
+    """
+    salt = os.urandom(8)
+    made = pbkdf2.PBKDF2HMAC(
+        algorithm=hashes.SHA256(),
+        length=_AES_KEY + _BLOCK,
+        salt=salt,
+        iterations=_ROUNDS,
+    ).derive(renewal.passphrase(key, serial).encode())
+    cipher = ciphers.Cipher(
+        ciphers.algorithms.AES(made[:_AES_KEY]),
+        ciphers.modes.CBC(made[_AES_KEY:]),
+    ).encryptor()
+    padder = padding.PKCS7(_BLOCK * 8).padder()
+    packed = gzip.compress(text.encode(), 9, mtime=0)
+    padded = padder.update(packed) + padder.finalize()
+    return renewal.Renewal(
+        serial=serial,
+        encrypted=_SALTED + salt + cipher.update(padded) + cipher.finalize(),
+    )

@@ -8,6 +8,7 @@ from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import members
 from magnum_k8s_driver.model import orders as orders_module
 from magnum_k8s_driver.model import record as record_module
+from magnum_k8s_driver.model import rotation as rotation_module
 from magnum_k8s_driver.model import sealed
 from magnum_k8s_driver.model import state as state_module
 from magnum_k8s_driver.ports import compute
@@ -128,6 +129,11 @@ class Observed:
             return None
         operation = self.cluster.state.stack.operation
         return operation.target if operation else None
+
+    @property
+    def rotation(self) -> rotation_module.Rotation | None:
+        """Return the rotation that is under way."""
+        return self.cluster.state.rotation if self.cluster else None
 
     @property
     def digest(self) -> board.Digest | None:

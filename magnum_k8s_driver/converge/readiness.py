@@ -90,6 +90,8 @@ def is_complete(observed: observed_module.Observed) -> bool:
         return False
     if observed.upgrade is not None or observed.answers:
         return False
+    if observed.rotation is not None:
+        return False
     for group in observed.record.groups:
         if not is_group_complete(observed, group):
             return False

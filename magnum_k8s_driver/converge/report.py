@@ -14,6 +14,7 @@ from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import readiness
 from magnum_k8s_driver.converge import remedy
 from magnum_k8s_driver.converge import resize
+from magnum_k8s_driver.converge import rotation
 from magnum_k8s_driver.converge import sealing
 from magnum_k8s_driver.converge import sentences
 from magnum_k8s_driver.converge import standing
@@ -103,6 +104,8 @@ def progress(observed: observed_module.Observed) -> str:
         parts.append(f"ignoring unknown nodes {', '.join(unknown)}")
     if not standing.is_done(observed):
         parts.append(_orders_progress(observed))
+    if observed.rotation is not None:
+        parts.insert(0, rotation.progress(observed))
     parts += remedy.reasons(observed)
     addons = addon_states.waiting(observed)
     if addons:
@@ -342,6 +345,8 @@ def _since_update(observed: observed_module.Observed) -> float:
     started = [
         one.operation.started for one in observed.states if one.operation
     ]
+    if observed.rotation is not None:
+        started.append(observed.rotation.started)
     # Rows that are being worked on were last saved when that began.
     started += [
         group.changed

@@ -39,6 +39,10 @@ class ClusterSecret:
     """Of the cluster's Keystone user."""
     credential_secret: str = _hidden()
     """Of that user's application credential."""
+    credential_name: str = "magnum-k8s-driver"
+    """Of the application credential; each rotation makes one of its own."""
+    serial: str = ""
+    """Id of the rotation that made this bundle; nodes echo it."""
 
     def to_text(self) -> str:
         """Return the text to store."""
@@ -75,6 +79,19 @@ def generate() -> ClusterSecret:
         service_account_key=private.decode(),
         service_account_public_key=public.decode(),
         identity_password=_password(),
+        credential_secret=secrets.token_urlsafe(48),
+    )
+
+
+def with_new_credential(old: ClusterSecret, serial: str) -> ClusterSecret:
+    """Return a bundle that differs in the credential.
+
+    :param serial: id of the rotation.
+    """
+    return dataclasses.replace(
+        old,
+        serial=serial,
+        credential_name=f"magnum-k8s-driver-{serial}",
         credential_secret=secrets.token_urlsafe(48),
     )
 

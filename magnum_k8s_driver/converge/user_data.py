@@ -22,9 +22,6 @@ from magnum_k8s_driver.render import kubeadm
 from magnum_k8s_driver.render import node_document
 from magnum_k8s_driver.render import userdata
 
-CREDENTIAL_NAME = "magnum-k8s-driver"
-"""Of the application credential of each cluster's user."""
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Orders:
@@ -131,10 +128,10 @@ def _secrets(
     authorities: certificates.Authorities,
 ) -> node_document.ControlPlaneSecrets:
     credential = cloud.identity.ensure_application_credential(
-        _user_id(cloud, spec.uuid),
+        user_id(cloud, spec.uuid),
         bundle.identity_password,
         spec.project_id,
-        CREDENTIAL_NAME,
+        bundle.credential_name,
         bundle.credential_secret,
     )
     return node_document.ControlPlaneSecrets(
@@ -157,17 +154,22 @@ def _secrets(
             "id": credential.id,
             "secret": credential.secret,
         },
+        serial=bundle.serial,
     )
 
 
-def _user_id(cloud: cloud_module.Cloud, cluster_uuid: str) -> str:
-    user_id = cloud.identity.find_cluster_user(cluster_uuid)
-    if user_id is None:
+def user_id(cloud: cloud_module.Cloud, cluster_uuid: str) -> str:
+    """Return the id of the cluster's own user.
+
+    :raises K8sDriverError: somebody has deleted it.
+    """
+    found = cloud.identity.find_cluster_user(cluster_uuid)
+    if found is None:
         raise exceptions.K8sDriverError(
             f"The Keystone user {cluster_uuid} of the cluster is gone. Delete "
             "the cluster and create it again."
         )
-    return user_id
+    return found
 
 
 def read_signal(value: Any) -> dict[str, Any]:

@@ -78,6 +78,8 @@ class Report:
     signed: bool
     orders: orders_module.Acknowledgement | None = None
     """The last orders this member knows to be executed; only when signed."""
+    serial: str = ""
+    """Id of the rotation its secrets come from; empty for the first ones."""
     certificate: bytes = b""
     """DER, to which a member without its secrets wants them sealed."""
 
@@ -278,6 +280,7 @@ def _report(document: Mapping[str, Any], *, signed: bool) -> Report | None:
         },
         signed=signed,
         orders=orders_module.acknowledgement(document) if signed else None,
+        serial=printable(document.get("secrets")),
         certificate=b"" if signed else _certificate(document.get("seal")),
     )
 

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from magnum_k8s_driver.model import members as members_module
+from magnum_k8s_driver.model import rotation as rotation_module
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,6 +162,7 @@ class ClusterState:
     secret_ref: str = ""
     ssh_public_key: str = ""
     orders: StandingOrders = dataclasses.field(default_factory=StandingOrders)
+    rotation: rotation_module.Rotation | None = None
 
     def parameters(self) -> dict[str, Any]:
         """Return the stack parameters that hold the state."""
@@ -170,6 +172,7 @@ class ClusterState:
             "secret_ref": self.secret_ref,
             "ssh_public_key": self.ssh_public_key,
             "orders": dataclasses.asdict(self.orders),
+            "rotation": rotation_module.to_parameter(self.rotation),
         }
 
 
@@ -202,4 +205,7 @@ def read_cluster_state(parameters: Mapping[str, str]) -> ClusterState:
         secret_ref=parameters.get("secret_ref", ""),
         ssh_public_key=parameters.get("ssh_public_key", ""),
         orders=StandingOrders.from_parameter(parameters.get("orders", "")),
+        rotation=rotation_module.Rotation.from_parameter(
+            parameters.get("rotation", "")
+        ),
     )

@@ -37,6 +37,9 @@ class CertificatesPort(Protocol):
     def read_secret(self, reference: str) -> str:
         """Return the stored text."""
 
+    def keep_secret(self, reference: str) -> None:
+        """Delete every stored cluster secret but this one."""
+
     def delete_secrets(self) -> None:
         """Delete every stored cluster secret of this cluster."""
 

@@ -68,6 +68,11 @@ class IdentityPort(Protocol):
         back and need not be the given one.
         """
 
+    def keep_application_credential(
+        self, user_id: str, password: str, project_id: str, name: str
+    ) -> None:
+        """Delete every application credential of the user but this one."""
+
     def find_cluster_user(self, cluster_uuid: str) -> str | None:
         """Return the id of the cluster's user."""
 

@@ -46,8 +46,8 @@ class _Store(Protocol):
     def read(self, reference: str) -> str:
         """Return a text."""
 
-    def delete(self) -> None:
-        """Delete all texts under the mark."""
+    def delete(self, kept: str = "") -> None:
+        """Delete all texts under the mark but that of one reference."""
 
 
 class MagnumCertificates:
@@ -94,6 +94,11 @@ class MagnumCertificates:
         """Return the stored text."""
         with _as_cloud_error():
             return self._store.read(reference)
+
+    def keep_secret(self, reference: str) -> None:
+        """Delete every stored cluster secret but this one."""
+        with _as_cloud_error():
+            self._store.delete(reference)
 
     def delete_secrets(self) -> None:
         """Delete every stored cluster secret of this cluster."""
@@ -198,8 +203,10 @@ class _KeypairStore:
         stored = _manager().get_cert(reference, context=self._context)
         return str(stored.get_private_key())
 
-    def delete(self) -> None:
+    def delete(self, kept: str = "") -> None:
         for row in self._rows():
+            if row.uuid == kept:
+                continue
             with contextlib.suppress(magnum_exception.X509KeyPairNotFound):
                 row.destroy()
 
@@ -226,9 +233,10 @@ class _LocalStore:
     def read(self, reference: str) -> str:
         return str(_manager().get_cert(reference).get_private_key())
 
-    def delete(self) -> None:
+    def delete(self, kept: str = "") -> None:
         for reference in self.find():
-            _manager().delete_cert(reference)
+            if reference != kept:
+                _manager().delete_cert(reference)
 
 
 class _BarbicanStore:
@@ -304,15 +312,24 @@ class _BarbicanStore:
         stored = _manager().get_cert(reference)
         return str(encodeutils.safe_decode(stored.get_private_key()))
 
-    def delete(self) -> None:
+    def delete(self, kept: str = "") -> None:
         with self._barbican() as barbican:
+            listed = self._listed(barbican, "containers")
+            spared = {kept} | {
+                str(part["secret_ref"])
+                for one in listed
+                if one["container_ref"] == kept
+                for part in one["secret_refs"]
+            }
             for kind, reference in (
                 ("containers", "container_ref"),
                 ("secrets", "secret_ref"),
             ):
                 for one in self._listed(barbican, kind):
-                    identifier = str(one[reference]).rsplit("/", 1)[-1]
-                    barbican.discard(f"/{kind}/{identifier}")
+                    found = str(one[reference])
+                    if found not in spared:
+                        identifier = found.rsplit("/", 1)[-1]
+                        barbican.discard(f"/{kind}/{identifier}")
 
 
 def _store(cluster: Any, context: Any) -> _Store:

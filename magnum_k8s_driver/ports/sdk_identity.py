@@ -139,12 +139,8 @@ class SdkIdentity:
         name is kept when the secret logs in with it, and replaced otherwise:
         programs in a running cluster would lose theirs for nothing.
         """
-        own = rest.Rest(
-            self._as_user(user_id, password, project_id),
-            "identity",
-            timeout=self._timeout,
-        )
-        path = f"/users/{user_id}/application_credentials"
+        own = self._own_rest(user_id, password, project_id)
+        path = _credentials(user_id)
         found = own.find(path, {"name": name}) or {}
         for one in found.get("application_credentials") or ():
             if one["name"] != name:
@@ -177,6 +173,17 @@ class SdkIdentity:
         return identity.ApplicationCredential(
             id=str(made["application_credential"]["id"]), secret=secret
         )
+
+    def keep_application_credential(
+        self, user_id: str, password: str, project_id: str, name: str
+    ) -> None:
+        """Delete every application credential of the user but this one."""
+        own = self._own_rest(user_id, password, project_id)
+        path = _credentials(user_id)
+        found = own.find(path) or {}
+        for one in found.get("application_credentials") or ():
+            if one["name"] != name:
+                own.discard(f"{path}/{one['id']}")
 
     def find_cluster_user(self, cluster_uuid: str) -> str | None:
         """Return the id of the cluster's user."""
@@ -277,6 +284,16 @@ class SdkIdentity:
             raise
         return True
 
+    def _own_rest(
+        self, user_id: str, password: str, project_id: str
+    ) -> rest.Rest:
+        """Return what speaks as a user: nobody else may do these things."""
+        return rest.Rest(
+            self._as_user(user_id, password, project_id),
+            "identity",
+            timeout=self._timeout,
+        )
+
     def _as_user(
         self, user_id: str, password: str, project_id: str
     ) -> sdk_connection.Connection:
@@ -327,6 +344,10 @@ class SdkIdentity:
 def _by_password(user_id: str, password: str) -> dict[str, Any]:
     user = {"id": user_id, "password": password}
     return {"methods": ["password"], "password": {"user": user}}
+
+
+def _credentials(user_id: str) -> str:
+    return f"/users/{user_id}/application_credentials"
 
 
 def _grant(project_id: str, user_id: str, role_id: str) -> str:

@@ -45,6 +45,8 @@ class ControlPlaneSecrets:
     encryption_key: bytes
     cloud: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Application credential, empty without a cloud provider."""
+    serial: str = ""
+    """Id of the rotation these come from; the node echoes it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -260,4 +262,5 @@ def _secrets(secrets: ControlPlaneSecrets) -> dict[str, Any]:
             apiserver.encryption(secrets.encryption_key)
         ),
         "cloud": dict(secrets.cloud),
+        **({"serial": secrets.serial} if secrets.serial else {}),
     }

@@ -94,18 +94,23 @@ class FakeIdentity:
         secret: str,
     ) -> identity.ApplicationCredential:
         """See the port."""
-        user = self.users.get(user_id)
-        if user is None or not user.enabled or user.password != password:
-            raise exceptions.CloudError(
-                "identity",
-                "The request you have made requires authentication.",
-                status=401,
-            )
+        user = self._logged_in(user_id, password)
+        known = user.credentials.get(name)
+        if known is not None and known.secret == secret:
+            return known
         made = identity.ApplicationCredential(
             id=str(uuid.uuid4()), secret=secret
         )
         user.credentials[name] = made
         return made
+
+    def keep_application_credential(
+        self, user_id: str, password: str, project_id: str, name: str
+    ) -> None:
+        """See the port."""
+        user = self._logged_in(user_id, password)
+        for one in set(user.credentials) - {name}:
+            del user.credentials[one]
 
     def find_cluster_user(self, cluster_uuid: str) -> str | None:
         """See the port."""
@@ -140,6 +145,16 @@ class FakeIdentity:
         for project, tags in self.projects.items():
             found += [f"tag {tag} on {project}" for tag in tags]
         return found
+
+    def _logged_in(self, user_id: str, password: str) -> FakeUser:
+        user = self.users.get(user_id)
+        if user is None or not user.enabled or user.password != password:
+            raise exceptions.CloudError(
+                "identity",
+                "The request you have made requires authentication.",
+                status=401,
+            )
+        return user
 
     def _user(self, name: str) -> FakeUser | None:
         found = [one for one in self.users.values() if one.name == name]

@@ -8,6 +8,7 @@ import functools
 import json
 from typing import Any
 
+from lab.hollow import renewal as renewal_module
 from lab.hollow import seal as seal_module
 from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import orders
@@ -38,6 +39,8 @@ class Behaviour:
     upgrade_error: str = ""
     drain_seconds: float = 10.0
     drain_error: str = ""
+    keeps_secrets: bool = False
+    """Does not take new ones."""
     orders_error: str = ""
     """Why orders that this control-plane member executes fail."""
 
@@ -158,6 +161,7 @@ class FakeNodes:
             self._live(node)
         for node in self._living():
             if node.control_plane and node.joined:
+                self._renew(node)
                 self._execute(node)
         for node in self._living():
             if node.control_plane and not self.mute:
@@ -206,6 +210,14 @@ class FakeNodes:
         self.acknowledged[node.cluster] = orders.Acknowledgement(
             seq=wanted.seq, state=state, message=error
         )
+
+    def _renew(self, node: FakeNode) -> None:
+        """Let a member take secrets that are new to it."""
+        key = self._key(node)
+        serial = str(node.secrets.get("serial", ""))
+        if key and not self.behaviour(node).keeps_secrets:
+            found = renewal_module.take(node.metadata, key, serial)
+            node.secrets = found or node.secrets
 
     def may_lose(self, server: compute_module.FakeServer) -> bool:
         """Tell whether etcd keeps its majority without a server."""
@@ -452,6 +464,7 @@ class FakeNodes:
             "error": dataclasses.asdict(node.error) if node.error else None,
             "addons": self.addons if node.joined else {},
             "orders": self._acknowledgement(node),
+            "secrets": node.secrets.get("serial", ""),
             **({"seal": node.seal.text} if node.seal else {}),
         }
 

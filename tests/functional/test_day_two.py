@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Resize, node groups and upgrade on a real Magnum, Heat and Nova."""
 
+from keystoneauth1 import exceptions as keystone_exceptions
+import openstack
+
+from lab import settings as lab_settings
 from tests.functional import base
 from tests.functional import changes
 
@@ -59,6 +63,65 @@ class DayTwoTest(changes.ChangedClusterTest):
         )
         self.settled()
         self.assertEqual([], [n for n in self.servers() if "extra" in n])
+
+    def credentials(self):
+        """Return the application credentials of the cluster's user."""
+        (user,) = self.admin.identity.users(name=self.uuid)
+        listed = self.admin.identity.application_credentials(user)
+        return {one.id for one in listed}
+
+    def held(self):
+        """Return the credential that a hollow control plane decrypted."""
+        nodes = self.hollow()["nodes"].values()
+        (found,) = [one["secrets"] for one in nodes if one.get("secrets")]
+        return found["cloud"]
+
+    def log_in(self, credential):
+        """Log in with a credential as programs in the cluster do."""
+        cloud = openstack.connect(
+            auth_url=base.settings().identity_url,
+            auth_type="v3applicationcredential",
+            application_credential_id=credential["id"],
+            application_credential_secret=credential["secret"],
+        )
+        return cloud.current_project_id
+
+    def magnum_of(self, cloud, method, path):
+        """Call Magnum's API as somebody else."""
+        response = cloud.container_infrastructure_management.request(
+            path,
+            method,
+            headers={"OpenStack-API-Version": "container-infra 1.12"},
+        )
+        self.assertEqual(202, response.status_code, response.text)
+
+    def test_credential_is_rotated(self):
+        before, servers = self.held(), self.servers()
+        self.assertEqual(self.project_id, self.log_in(before))
+        caller = openstack.connect(
+            auth_url=base.settings().identity_url,
+            username="demo2",
+            password=lab_settings.PASSWORD,
+            project_name="demo",
+            user_domain_name="Default",
+            project_domain_name="Default",
+            region_name=lab_settings.REGION,
+        )
+        self.magnum_of(caller, "PATCH", f"/credentials/{self.uuid}")
+        cluster = self.settled()
+        # The lab writes what nodes hold a moment later.
+        base.until(lambda: self.held()["id"] != before["id"], 10)
+        after = self.held()
+        self.assertEqual(self.project_id, self.log_in(after))
+        self.assertRaises(keystone_exceptions.HttpError, self.log_in, before)
+        self.assertEqual({after["id"]}, self.credentials())
+        self.assertEqual(caller.current_user_id, cluster["user_id"])
+        self.assertEqual(servers, self.servers())
+        (server,) = self.demo.compute.servers(
+            name=f"^{base.prefix(cluster)}-cp-0$"
+        )
+        left = [key for key in server.metadata if "renewed" in key]
+        self.assertEqual([], left)
 
     def test_upgrade_in_place_and_by_image(self):
         skip = self.make_template(

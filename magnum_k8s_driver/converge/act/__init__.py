@@ -15,6 +15,7 @@ from magnum_k8s_driver.converge.act import change
 from magnum_k8s_driver.converge.act import create
 from magnum_k8s_driver.converge.act import delete
 from magnum_k8s_driver.converge.act import deliver
+from magnum_k8s_driver.converge.act import rotate
 from magnum_k8s_driver.converge.act import scene as scene_module
 
 LOG = logging.getLogger(__name__)
@@ -37,6 +38,9 @@ _PERFORMERS: dict[type, Callable[[Any, Scene], None]] = {
     actions.BeginUpgrade: change.begin_upgrade,
     actions.UpgradeMembers: change.upgrade_members,
     actions.CommitUpgrade: change.commit_upgrade,
+    actions.BeginRotation: rotate.begin_rotation,
+    actions.OfferCredential: rotate.offer_credential,
+    actions.EndRotation: rotate.end_rotation,
     actions.DropUserData: delete.drop_user_data,
     actions.DisableIdentity: delete.disable_identity,
     actions.DeleteStack: delete.delete_stack,

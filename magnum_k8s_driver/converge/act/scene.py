@@ -47,6 +47,8 @@ class Scene:
     was the last one that did."""
     commit_upgrade: Callable[[state_module.UpgradeTarget], None]
     """Saves the target of an upgrade in Magnum as what the cluster is."""
+    save_owner: Callable[[str], None]
+    """Saves in Magnum whose the cluster is, by Keystone user id."""
 
     @property
     def record(self) -> record_module.ClusterRecord:

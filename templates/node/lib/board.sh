@@ -136,6 +136,7 @@ board::post() {
         phase "$(json::string "$phase")" \
         seconds "$(board::seconds)" \
         version "$(json::string "$(board::version)")" \
+        secrets "$(json::string "$(config::get secrets serial)")" \
         error "$(board::error "$phase" "$3" "$4")" addons '{}')"
     signal::send board report "$status" "$state: $phase" "$document"
 }

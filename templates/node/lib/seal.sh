@@ -43,19 +43,26 @@ seal::entry() {
     fi
 }
 
+# seal::keep COMMAND...: opens what comes in and puts it in place whole.
+seal::keep() {
+    local file="$SECRETS_FILE.new"
+    local -A SEALED=()
+    (umask 077 && "$@" | gzip -dc >"$file") &&
+        json::load SEALED <"$file" &&
+        [[ "${SEALED[v]:-}" == 1 ]] || return 1
+    mv "$file" "$SECRETS_FILE"
+}
+
 # Status 1 while there is no answer to this machine.
 seal::open() {
-    local text file="$SECRETS_FILE.new"
-    local -A ANSWERS=() SEALED=()
+    local text
+    local -A ANSWERS=()
     signal::read board "software_deployments/metadata/$(seal::key)" \
         >"$RUN_DIR/sealed" && json::load ANSWERS <"$RUN_DIR/sealed" || return 1
     text="${ANSWERS[$(json::path metadata 0 config)]:-}"
     [[ -n "$text" ]] || return 1
-    (umask 077 && base64 -d <<<"$text" | openssl cms -decrypt \
-        -binary -inform DER -inkey "$SEAL_KEY" | gzip -dc >"$file") &&
-        json::load SEALED <"$file" &&
-        [[ "${SEALED[v]:-}" == 1 ]] || return 1
-    mv "$file" "$SECRETS_FILE"
+    base64 -d <<<"$text" | seal::keep openssl cms -decrypt \
+        -binary -inform DER -inkey "$SEAL_KEY" || return 1
     rm -f "$SEAL_KEY" "$RUN_DIR/sealed"
     config::load
 }
@@ -65,6 +72,32 @@ seal::key() {
     local sum
     sum="$(seal::fingerprint)"
     printf '%s' "${sum:0:32}"
+}
+
+# Secrets that take the place of those this member has (doc: protocols.rst).
+# The board hears it again until it has been told once.
+seal::renew() {
+    local header serial text key file="$STATE_DIR/renewed"
+    header="$(metadata::get meta magnum_renewed)"
+    key="$(config::get secrets board_key)"
+    [[ -n "$key" && -n "$header" ]] || return 0
+    [[ "$header" != "$(cat "$file" 2>/dev/null)" ]] || return 0
+    [[ "$header" =~ ^([a-z]+-[0-9]{1,9}):([0-9]{1,3}):[0-9]{1,6}: ]] ||
+        fail "The header of the new secrets is not one."
+    serial="${BASH_REMATCH[1]}"
+    text="$(metadata::chunks magnum_renewed "${BASH_REMATCH[2]}")"
+    [[ "$header" == *":${#text}:$(printf 'magnum-renewed:%s:%s' \
+        "${header%:*}" "$text" | hmac::sha256 "$key")" ]] ||
+        fail "The new secrets are not complete or wrongly signed."
+    if [[ "$(config::get secrets serial)" != "$serial" ]]; then
+        key="$(printf 'magnum-renewed-key:%s' "$serial" | hmac::sha256 "$key")"
+        base64 -d <<<"$text" | seal::keep openssl enc -d -aes-256-cbc \
+            -pbkdf2 -md sha256 -pass fd:3 3<<<"$key" ||
+            fail "The new secrets cannot be opened."
+        config::load
+    fi
+    board::again
+    printf '%s' "$header" >"$file"
 }
 
 # Waits for the answer. The board is written again ever more rarely, in case

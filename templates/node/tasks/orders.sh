@@ -9,6 +9,7 @@ orders::main() {
     local header last="" file="$STATE_DIR/orders-acknowledged"
     metadata::from_service 2>/dev/null || log "no new metadata"
     metadata::load
+    seal::renew
     header="$(metadata::get meta magnum_orders)"
     [[ -n "$header" ]] || return 0
     [[ ! -s "$file" ]] || last="$(<"$file")"

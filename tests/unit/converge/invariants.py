@@ -220,6 +220,7 @@ class Invariants:
         for what in ("user", "secret"):
             found = cloud.inventory(f"{what} *")
             _require(len(found) == 1, f"{found}; {_told(row)}")
+        self._check_credentials(row)
         # One of an update that Heat refused waits for the next update.
         used = {
             one.user_data for each in self._lists.values() for one in each.all
@@ -227,6 +228,21 @@ class Invariants:
         texts = cloud.heat.config_texts
         left = [texts[one][0] for one in used & set(texts)]
         _require(not left, f"user data are kept: {left}; {_told(row)}")
+
+    def _check_credentials(self, row):
+        """Every control plane has the one credential there is."""
+        cloud = self._world.cloud
+        (user,) = cloud.identity.users.values()
+        valid = [(one.id, one.secret) for one in user.credentials.values()]
+        held = [
+            (node.secrets["cloud"]["id"], node.secrets["cloud"]["secret"])
+            for node in cloud.nodes.by_id.values()
+            if node.control_plane
+        ]
+        _require(
+            {*held} == {*valid} and len(valid) == 1,
+            f"credentials {held} of {valid}; {_told(row)}",
+        )
 
     def _check_nothing_is_left(self):
         left = self._world.cloud.inventory()
@@ -248,7 +264,7 @@ class Invariants:
             _require(not new & used, f"names used again: {new & used}")
             used |= set(listed.names)
             self._name(stack_id, before, listed)
-            orders = str(parameters.get("orders"))
+            orders = f"{parameters.get('orders')} {_renewed(parameters)}"
             if orders != self._orders.get(stack_id):
                 # Orders travel in the metadata of every control plane.
                 self._name(stack_id, members_module.Members(), listed)
@@ -301,6 +317,11 @@ def _is_beyond(world):
     groups = world.groups_by_name()
     alone = not world.row().master_lb_enabled
     return alone and groups["default-master"].node_count > 1
+
+
+def _renewed(parameters):
+    """Return what of a rotation is in the metadata of control planes."""
+    return (parameters.get("rotation") or {}).get("metadata") or {}
 
 
 def _unsealed(member):

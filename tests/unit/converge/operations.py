@@ -48,6 +48,7 @@ TROUBLE = st.one_of(
     st.tuples(st.just("unready"), st.sampled_from(NODES)),
     st.tuples(st.just("upgrade"), st.sampled_from(NODES)),
     st.tuples(st.just("drain"), st.sampled_from(NODES)),
+    st.tuples(st.just("secrets"), st.sampled_from(NODES)),
     st.tuples(st.just("signals"), st.integers(1, 20)),
     st.tuples(st.just("mute")),
 )
@@ -163,6 +164,15 @@ class Operations(stateful.RuleBasedStateMachine):
             return
         self._trouble(troubles)
         self.world.upgrade(VERSIONS[newer], image, batch)
+        self._tick(ticks)
+
+    @stateful.precondition(lambda self: self._exists())
+    @stateful.rule(
+        user=st.sampled_from(("ann", "ben")), troubles=TROUBLES, ticks=TICKS
+    )
+    def rotate_credential(self, user, troubles, ticks):
+        self._trouble(troubles)
+        self.world.rotate_credential(user)
         self._tick(ticks)
 
     @stateful.precondition(lambda self: self._exists())
@@ -359,6 +369,9 @@ class Operations(stateful.RuleBasedStateMachine):
 
     def _do_drain(self, pattern):
         self.world.cloud.nodes.behave(pattern, drain_error="a budget forbids")
+
+    def _do_secrets(self, pattern):
+        self.world.cloud.nodes.behave(pattern, keeps_secrets=True)
 
     def _do_signals(self, number):
         self.world.cloud.nodes.lost_signals = number

@@ -8,6 +8,7 @@ from magnum_k8s_driver.converge import converge
 from magnum_k8s_driver.converge import plan
 from magnum_k8s_driver.converge import report
 from magnum_k8s_driver.model import record as record_module
+from magnum_k8s_driver.model import rotation
 from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.model import state
 from tests import fakes
@@ -29,6 +30,7 @@ class Simulation:
         self.intent = record_module.Intent.CREATE
         self.group_intents = {}
         self.committed = []
+        self.owners = []
         self.settings = state.GroupSettings()
         """What Nodes of the worker groups shall carry."""
         self.prepared = True
@@ -97,6 +99,7 @@ class Simulation:
             lock=self.cloud.lock,
             leave_project=lambda: True,
             commit_upgrade=self._commit_upgrade,
+            save_owner=self.owners.append,
         )
 
     def run(self, limit=600):
@@ -174,6 +177,14 @@ class Simulation:
             },
         )
         converge.begin_upgrade(self.around(), target)
+        self.intent = record_module.Intent.UPDATE
+        self.changed = self.cloud.now
+
+    def rotate(self, user_id="caller"):
+        """Do what Magnum's credential hook does."""
+        converge.begin_rotation(
+            self.around(), rotation.Kind.CREDENTIAL, user_id
+        )
         self.intent = record_module.Intent.UPDATE
         self.changed = self.cloud.now
 

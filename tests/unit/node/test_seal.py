@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Secrets that come sealed: the node's side, against the driver's."""
 
+import dataclasses
 import json
 
 from lab.hollow import seal as seal_module
 from magnum_k8s_driver.converge import envelope
 from magnum_k8s_driver.model import board
+from magnum_k8s_driver.model import renewal
 from magnum_k8s_driver.model import sealed
 from magnum_k8s_driver.render import node_document
 from tests import node_samples
@@ -237,3 +239,70 @@ class NoOpensslTest(base.NodeTestCase):
         self.assertNotEqual(0, result.rc)
         self.assertIn('"phase":"seal"', result.text("/console"))
         self.assertIsInstance(result, shell.Result)
+
+
+class RenewTest(base.NodeTestCase):
+    """A node with its secrets gets others in their place."""
+
+    def setUp(self):
+        super().setUp()
+        self.old = node_samples.secrets()
+        self.new = dataclasses.replace(
+            self.old, serial="rotate-7", cloud={"id": "new", "secret": "one"}
+        )
+        self.machine = self.control_plane()
+
+    def put(self, key=None, serial="rotate-7", **changes):
+        """Lay new secrets into the metadata."""
+        key = key or self.old.board_key
+        text = node_document.sealed_text(self.new)
+        metadata = renewal.encode(envelope.renew(text, key, serial), key)
+        meta = base.CONTROL_PLANE_METADATA["meta"] | metadata | changes
+        document = base.CONTROL_PLANE_METADATA | {"meta": meta}
+        self.machine.write("/run/magnum/meta_data.json", json.dumps(document))
+
+    def take(self, posts=test_lib.KEEP_POSTS, **environment):
+        return self.machine.run(
+            "task",
+            "orders",
+            stubs={"curl": posts, "kubectl": ""},
+            **environment,
+        )
+
+    def test_it_has_them_and_says_so(self):
+        self.put()
+        result = self.take()
+        self.assert_ok(result)
+        found = json.loads(result.text(SECRETS))["secrets"]
+        self.assertEqual({"id": "new", "secret": "one"}, found["cloud"])
+        mode = (self.machine.root / SECRETS[1:]).stat().st_mode
+        self.assertEqual(0o600, mode & 0o777)
+        (body,) = test_lib.sent(result)
+        entry = {"report": {"data": body["data"]}}
+        report = board.read_board(entry, self.old.board_key).report
+        self.assertTrue(report.signed)
+        self.assertEqual("rotate-7", report.serial)
+        # What was told once is not told again.
+        self.assertEqual(1, len(test_lib.sent(self.take())))
+
+    def test_told_again_when_the_signal_was_lost(self):
+        self.put()
+        self.assertNotEqual(0, self.take(posts="exit 22").rc)
+        first = (self.machine.root / SECRETS[1:]).read_text()
+        result = self.take()
+        self.assert_ok(result)
+        self.assertEqual(1, len(test_lib.sent(result)))
+        self.assertEqual(first, result.text(SECRETS))
+
+    def test_what_is_not_for_it_changes_nothing(self):
+        good = renewal.HEADER
+        for how in (
+            {"key": b"x" * 32},
+            {f"{good}_0": "AAAA"},
+            {f"{good}_1": ""},
+            {good: "rotate-7:1:4:" + "0" * 64},
+            {good: "nonsense"},
+        ):
+            self.put(**how)
+            self.assert_fails(self.take(), "new secrets")
+            self.assertFalse((self.machine.root / SECRETS[1:]).exists(), how)

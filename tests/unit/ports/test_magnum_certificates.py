@@ -105,6 +105,9 @@ class CertificatesTest(testtools.TestCase):
             # Two conductors, one secret: the oldest.
             self.assertEqual(first, port.find_secret())
             self.assertEqual("p", rows[0].project_id)
+            newest = port.store_secret("three")
+            port.keep_secret(newest)
+            self.assertEqual(newest, port.find_secret())
             port.delete_secrets()
         self.assertEqual(["PEM"], [row.certificate for row in rows])
 
@@ -147,6 +150,29 @@ class CertificatesTest(testtools.TestCase):
             answers.add("DELETE", path, 404)
         port.delete_secrets()
         self.assertEqual(3, len(answers.calls("DELETE")))
+
+    def test_barbican_keeps_one(self):
+        """The container named is spared, and the secrets it refers to."""
+        answers, port = self.barbican()
+        listed = {
+            f"{kind}s": [
+                {f"{kind}_ref": f"h/{kind}s/{one}", "name": MARK}
+                for one in ("old", "kept")
+            ]
+            for kind in ("container", "secret")
+        }
+        for one in listed["containers"]:
+            name = one["container_ref"].rpartition("/")[2]
+            one["secret_refs"] = [{"secret_ref": f"h/secrets/{name}"}]
+        answers.add("GET", "/containers", 200, listed)
+        answers.add("GET", "/secrets", 200, listed)
+        answers.add("DELETE", "/containers/old", 204)
+        answers.add("DELETE", "/secrets/old", 204)
+        port.keep_secret("h/containers/kept")
+        self.assertEqual(
+            [("DELETE", "/containers/old"), ("DELETE", "/secrets/old")],
+            answers.calls("DELETE"),
+        )
 
     def test_absent_authorities_are_fine(self):
         port = self.port("barbican")

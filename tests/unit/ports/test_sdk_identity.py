@@ -190,6 +190,26 @@ class SdkIdentityTest(testtools.TestCase):
         self.assertEqual(("new", "secret"), (found.id, found.secret))
         self.assertEqual(1, len(self.http.calls("DELETE")))
 
+    def test_all_credentials_but_one_go(self):
+        path = "/users/u/application_credentials"
+        listed = [
+            {"id": "old", "name": "first"},
+            {"id": "new", "name": "name"},
+        ]
+        self.http.add("GET", path, 200, {"application_credentials": listed})
+        self.http.add("DELETE", f"{path}/old", 404)
+        own = mock.patch.object(
+            self.identity,
+            "_as_user",
+            autospec=True,
+            return_value=http.Connection(self.http),
+        )
+        with own:
+            self.identity.keep_application_credential("u", "pw", "p", "name")
+        self.assertEqual(
+            [("DELETE", f"{path}/old")], self.http.calls("DELETE")
+        )
+
     def test_disable_and_delete(self):
         self.domain("d")
         self.users({"id": "u", "name": "c"})

@@ -14,6 +14,7 @@ import yaml
 
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.model import spec as spec_module
+from magnum_k8s_driver.render import files
 from magnum_k8s_driver.render import node_document
 from magnum_k8s_driver.render import node_files
 from magnum_k8s_driver.render import userdata
@@ -122,6 +123,8 @@ class FilesTest(testtools.TestCase):
                 found = files[f"/opt/magnum/{below}"]
                 first, *lines = path.read_bytes().splitlines(True)
                 kept = [o for o in lines if not o.lstrip().startswith(b"#")]
+                if first.rstrip().endswith(b"bash"):
+                    kept = [line.lstrip(b" ") for line in kept]
                 self.assertEqual(b"".join((first, *kept)), found)
                 seen += 1
         self.assertGreater(seen, 30)
@@ -269,6 +272,27 @@ class EveryCombinationTest(testtools.TestCase):
 
 
 class ArchiveTest(testtools.TestCase):
+    def plain(self, script):
+        """Return how bash itself would write a script."""
+        done = subprocess.run(
+            ["bash"],
+            input=b"all() {\n" + script + b"\n}\ndeclare -f all\n",
+            capture_output=True,
+            check=True,
+        )
+        self.assertEqual(b"", done.stderr)
+        self.assertGreater(len(done.stdout), 20)
+        return done.stdout
+
+    def test_scripts_mean_what_they_meant(self):
+        for one in node_files.program_files():
+            name = one.path.removeprefix(f"{node_files.PROGRAM_DIRECTORY}/")
+            source = files.read_text(f"node/{name}").encode()
+            if source.startswith(b"#!/usr/bin/env bash"):
+                self.assertEqual(
+                    self.plain(source), self.plain(one.content), name
+                )
+
     def test_tar_unpacks_it_with_modes(self):
         files = node_files.program_files()
         packed = node_files.archive(files)

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A credential is exchanged while everybody goes on working."""
+
+import json
+
+import testtools
+
+from lab.hollow import renewal as hollow
+from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.converge import envelope
+from magnum_k8s_driver.model import record
+from magnum_k8s_driver.model import renewal
+from magnum_k8s_driver.model import rotation
+from magnum_k8s_driver.model import state as state_module
+from tests.unit.converge import simulation
+
+Outcome = record.Outcome
+KEY = bytes(range(32))
+
+
+class RotationCase(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.sim = simulation.Simulation().with_count(1, control_planes=3)
+        self.cloud = self.sim.cloud
+        self.assertEqual(Outcome.COMPLETE, self.sim.run().outcome)
+
+    def state(self):
+        stack = self.cloud.heat.named("prod-7d1b1b8e6a0c")
+        shown = self.cloud.heat.show(stack.id)
+        return state_module.read_cluster_state(shown.parameters)
+
+    def users(self):
+        (user,) = self.cloud.identity.users.values()
+        return user
+
+    def held(self):
+        """Return the credential of each control-plane node."""
+        return {
+            node.server.name.rsplit("-", 1)[-1]: node.secrets["cloud"]
+            for node in self.cloud.nodes.by_id.values()
+            if node.control_plane
+        }
+
+    def ticks(self, count):
+        for _tick in range(count):
+            self.sim.converge()
+            self.cloud.tick(simulation.TICK)
+
+    def valid(self):
+        return {
+            (one.id, one.secret) for one in self.users().credentials.values()
+        }
+
+
+class CredentialTest(RotationCase):
+    def test_new_in_old_out(self):
+        (old,) = self.valid()
+        servers = self.sim.servers()
+        self.sim.rotate("new-owner")
+        for _tick in range(60):
+            if self.state().rotation is not None:
+                self.assertEqual([], self.sim.owners)
+            # Whoever has one can log in with it, at any time.
+            for one in self.held().values():
+                self.assertIn((one["id"], one["secret"]), self.valid())
+            written = self.sim.converge()
+            if written.outcome is not Outcome.IN_PROGRESS:
+                break
+            self.cloud.tick(3)
+        self.assertEqual(Outcome.COMPLETE, written.outcome, written.reason)
+        (new,) = self.valid()
+        self.assertNotEqual(old, new)
+        for one in self.held().values():
+            self.assertEqual(new, (one["id"], one["secret"]))
+        self.assertEqual(["new-owner"], self.sim.owners)
+        self.assertEqual(servers, self.sim.servers())
+        self.assertIsNone(self.state().rotation)
+        for node in self.cloud.nodes.by_id.values():
+            self.assertNotIn(renewal.HEADER, node.metadata)
+        (stored,) = self.cloud.certificates.secrets
+        self.assertEqual(stored, self.state().secret_ref)
+
+    def test_everything_else_stays(self):
+        before = dict(self.cloud.nodes.named("*-cp-0").secrets)
+        self.sim.rotate()
+        self.sim.run()
+        after = dict(self.cloud.nodes.named("*-cp-0").secrets)
+        self.assertEqual("rotate", after.pop("serial").partition("-")[0])
+        self.assertNotEqual(before.pop("cloud"), after.pop("cloud"))
+        self.assertEqual(before, after)
+
+    def test_what_travels_can_be_read_by_nobody(self):
+        self.cloud.nodes.behave("*", keeps_secrets=True)
+        self.sim.rotate()
+        self.ticks(5)
+        standing = self.state().rotation
+        self.assertIs(rotation.Phase.OFFERED, standing.phase)
+        text = json.dumps(dict(standing.metadata))
+        stored = self.cloud.certificates.secrets[self.state().secret_ref]
+        for secret in ("credential_secret", "board_key", "join_root"):
+            self.assertNotIn(json.loads(stored)[secret], text)
+        self.assertRaises(ValueError, hollow.take, standing.metadata, KEY, "")
+
+    def test_nothing_goes_before_the_last_member_has_it(self):
+        self.cloud.nodes.behave("*-cp-2", keeps_secrets=True)
+        (old,) = self.valid()
+        self.sim.rotate("new-owner")
+        self.ticks(20)
+        self.assertIn(
+            "control plane 2/3 have the new one", self.sim.history[-1]
+        )
+        self.assertIn(old, self.valid())
+        self.assertEqual([], self.sim.owners)
+        written = self.sim.run()
+        self.assertEqual(Outcome.FAILED, written.outcome)
+        self.assertIn("Not ready after 60 minutes", written.reason)
+        self.assertIn("control plane 2/3 have the new one", written.reason)
+        self.assertEqual(2, len(self.valid()))
+        # The way out of every failed change goes on with it.
+        self.cloud.nodes.heal()
+        self.sim.resize(1)
+        written = self.sim.run()
+        self.assertEqual(Outcome.COMPLETE, written.outcome, written.reason)
+        self.assertEqual(1, len(self.valid()))
+        self.assertEqual(["new-owner"], self.sim.owners)
+
+    def test_again_while_it_goes_on(self):
+        self.cloud.nodes.behave("*-cp-2", keeps_secrets=True)
+        self.sim.rotate("first")
+        self.ticks(5)
+        first = self.state().rotation
+        self.sim.rotate("second")
+        second = self.state().rotation
+        self.assertEqual(first.id, second.id)
+        self.assertGreater(second.started, first.started)
+        self.cloud.nodes.heal()
+        self.sim.run()
+        self.assertEqual(["second"], self.sim.owners)
+
+    def test_twice(self):
+        for user in ("first", "second"):
+            self.sim.rotate(user)
+            self.assertEqual(Outcome.COMPLETE, self.sim.run().outcome)
+            self.assertEqual(1, len(self.valid()))
+        self.assertEqual(["first", "second"], self.sim.owners)
+
+    def test_members_that_come_later_have_it(self):
+        self.sim.rotate()
+        self.assertEqual(Outcome.COMPLETE, self.sim.run().outcome)
+        (new,) = self.valid()
+        self.sim.resize(5, group=self.sim.spec.control_plane.uuid)
+        self.assertEqual(Outcome.COMPLETE, self.sim.run().outcome)
+        for one in self.held().values():
+            self.assertEqual(new, (one["id"], one["secret"]))
+
+    def test_a_member_that_comes_meanwhile(self):
+        self.cloud.nodes.behave("*-cp-2", keeps_secrets=True)
+        self.sim.rotate()
+        self.ticks(3)
+        lost = self.cloud.compute.named("*-cp-2")
+        del self.cloud.compute.by_id[lost.id]
+        self.sim.resize(1)
+        written = self.sim.run()
+        self.assertEqual(Outcome.COMPLETE, written.outcome, written.reason)
+        (new,) = self.valid()
+        self.assertEqual({"0", "1", "3"}, set(self.held()))
+        for one in self.held().values():
+            self.assertEqual(new, (one["id"], one["secret"]))
+
+    def test_keystone_refuses(self):
+        (old,) = self.valid()
+        refused = exceptions.CloudError(
+            "identity", "no more of it", status=403
+        )
+        self.sim.rotate("new-owner")
+        self.cloud.fail_next(
+            "identity", "ensure_application_credential", refused
+        )
+        written = self.sim.run()
+        self.assertEqual(Outcome.FAILED, written.outcome)
+        self.assertIn("The credential was not rotated", written.reason)
+        self.assertIn("no more of it", written.reason)
+        self.assertIsNone(self.state().rotation)
+        self.assertEqual([], self.sim.owners)
+        self.assertEqual(1, len(self.cloud.certificates.secrets))
+        for one in self.held().values():
+            self.assertEqual(old, (one["id"], one["secret"]))
+        # Nothing of it stands in the way of what comes next.
+        self.sim.resize(2)
+        self.assertEqual(Outcome.COMPLETE, self.sim.run().outcome)
+        self.assertEqual([], self.sim.owners)
+
+    def test_services_are_away_for_a_while(self):
+        self.sim.rotate()
+        for service in ("identity", "certificates", "heat"):
+            self.cloud.fail_next(service, "*", times=3)
+        for _tick in range(30):
+            try:
+                self.sim.converge()
+            except exceptions.CloudError:
+                pass
+            self.cloud.tick(simulation.TICK)
+        self.assertEqual(Outcome.COMPLETE, self.sim.run().outcome)
+        self.assertEqual(1, len(self.valid()))
+        self.assertEqual(1, len(self.cloud.certificates.secrets))
+
+
+class RefusalTest(RotationCase):
+    def refusal(self):
+        return str(
+            self.assertRaises(exceptions.UnsupportedOperation, self.sim.rotate)
+        )
+
+    def test_a_member_that_is_not_ready(self):
+        self.cloud.nodes.behave("*-cp-1", unready="NoNetwork")
+        self.ticks(7)
+        self.assertIn("-cp-1 is booting.", self.refusal())
+        self.assertIsNone(self.state().rotation)
+
+    def test_heat_is_at_work(self):
+        self.cloud.heat.hanging.add("*")
+        self.sim.rotate()
+        self.assertIn("is IN_PROGRESS", self.refusal())
+
+
+class EnvelopeTest(testtools.TestCase):
+    TEXT = json.dumps(
+        {"v": 1, "secrets": {"serial": "rotate-4", "x": "y" * 999}}
+    )
+
+    def metadata(self, text=TEXT, **limits):
+        return renewal.encode(
+            envelope.renew(text, KEY, "rotate-4"), KEY, **limits
+        )
+
+    def test_openssl_opens_it(self):
+        found = hollow.take(self.metadata(), KEY, "")
+        self.assertEqual(json.loads(self.TEXT)["secrets"], found)
+
+    def test_those_it_has(self):
+        self.assertIsNone(hollow.take(self.metadata(), KEY, "rotate-4"))
+        self.assertIsNone(hollow.take({}, KEY, ""))
+
+    def test_tampered(self):
+        good = self.metadata()
+        for changes in (
+            {renewal.HEADER: "x"},
+            {renewal.HEADER: good[renewal.HEADER].replace("-4:", "-5:")},
+            {f"{renewal.HEADER}_0": "AAAA"},
+            {f"{renewal.HEADER}_0": ""},
+        ):
+            self.assertRaises(ValueError, renewal.decode, good | changes, KEY)
+
+    def test_of_another_serial(self):
+        text = json.dumps({"v": 1, "secrets": {"serial": "rotate-3"}})
+        self.assertRaises(
+            ValueError, hollow.take, self.metadata(text), KEY, ""
+        )
+
+    def test_too_many_keys(self):
+        needed = len(self.metadata()) + 12
+        self.metadata(max_server_meta=needed)
+        self.metadata(max_server_meta=-1)
+        self.assertRaises(
+            ValueError, self.metadata, max_server_meta=needed - 1
+        )
