@@ -293,6 +293,59 @@ class ControlPlaneFaultTest(FaultCase):
             inits = [c for c in result.calls_of("kubeadm") if c[0] == "init"]
             self.assertEqual(0 if initialised else 1, len(inits))
 
+    def test_secrets_that_do_not_come(self):
+        for said in ("exit 22", "echo '{\"metadata\": []}'; exit 0"):
+            self.machine = self.control_plane(secrets={})
+            result = self.machine.run(
+                "boot",
+                stubs={
+                    "curl": f"{answer('*/software_deployments/*', said)}\n"
+                    f"{test_lib.KEEP_POSTS}"
+                },
+                MAGNUM_PHASE_ATTEMPTS="1",
+                MAGNUM_SEAL_ROUNDS="2",
+            )
+            self.assertNotEqual(0, result.rc)
+            error = self.report(result).error
+            self.assertEqual("secrets", error.phase)
+            self.assertIn(
+                "secrets of the control plane did not come", str(error)
+            )
+            self.assertIn("Nova's console log", error.hint)
+
+    def test_etcd_volume_of_another_cluster(self):
+        machine = self.control_plane()
+        machine.write("/var/lib/etcd/data/member/snap", "x")
+        result = self.booted(machine, curl=answer("*/livez", "exit 7"))
+        self.assertNotEqual(0, result.rc)
+        error = self.report(result).error
+        self.assertEqual("init", error.phase)
+        self.assertIn("data of an earlier control plane", error.message)
+        self.assertEqual(
+            [], [c for c in result.calls_of("kubeadm") if c[0] == "init"]
+        )
+
+    def test_another_clusters_endpoint(self):
+        machine = self.control_plane(init=False)
+        result = self.booted(machine, curl=answer("*/readyz", "exit 60"))
+        self.assertNotEqual(0, result.rc)
+        error = self.report(result).error
+        self.assertEqual("join-control-plane", error.phase)
+        self.assertIn("another cluster's CA", error.message)
+
+    def test_no_ca_key(self):
+        machine = self.control_plane()
+        document = machine.root / "etc/magnum/node.json"
+        content = json.loads(document.read_text())
+        del content["secrets"]["pki"]["ca.key"]
+        document.write_text(json.dumps(content))
+        result = self.booted(machine)
+        self.assertNotEqual(0, result.rc)
+        error = self.report(result).error
+        self.assertEqual("secrets", error.phase)
+        self.assertIn("The secret ca.key is missing", error.message)
+        self.assertIn("certificate backend", error.hint)
+
     def report(self, result):
         body = test_lib.sent(result)[-1]
         return board.read_board({"report": {"data": body["data"]}}, KEY).report
