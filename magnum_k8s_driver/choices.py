@@ -5,6 +5,8 @@ The options must be registered and read before (``conf.register``).
 """
 
 import dataclasses
+import hashlib
+import json
 
 from magnum.common import utils as magnum_utils
 import magnum.conf
@@ -28,6 +30,17 @@ def site() -> fields.Site:
         },
         seals_secrets=CONF.k8s_driver.secret_delivery != conf.IN_USER_DATA,
     )
+
+
+def addons_from() -> str:
+    """Return a text that changes with what add-ons are told of the site."""
+    values = (
+        dataclasses.asdict(cloud_settings().node_cloud),
+        conf.label_defaults(CONF),
+        list(CONF.k8s_driver.addons_left_out),
+    )
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def service_settings() -> cloud_module.CloudSettings:

@@ -90,6 +90,15 @@ CLOUD = [
         "http://mirror.example/ makes http://mirror.example/dl.k8s.io/... of "
         "https://dl.k8s.io/... Unset: the official addresses.",
     ),
+    cfg.ListOpt(
+        "addons_left_out",
+        default=[],
+        help="Names of add-ons that are never installed, for sites that "
+        "install them in another way: access, cloud-config, calico, cilium, "
+        "flannel, cloud-controller, cinder-csi, metrics-server. Nodes need "
+        "a pod network and, with the label cloud_provider_enabled, a cloud "
+        "controller manager to become ready.",
+    ),
     cfg.IntOpt(
         "heat_stacks_per_project",
         default=512,

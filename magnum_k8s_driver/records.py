@@ -8,6 +8,8 @@ assigned that did not change.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 import datetime
+import hashlib
+import json
 from typing import Any
 
 from magnum import objects
@@ -61,7 +63,15 @@ def read(cluster: Any, node_groups: Iterable[Any]) -> record.ClusterRecord:
         create_timeout_minutes=cluster.create_timeout
         or DEFAULT_CREATE_TIMEOUT,
         groups=tuple(_group(cluster, row) for row in rows),
+        addons_from=_addons_from(cluster),
     )
+
+
+def _addons_from(cluster: Any) -> str:
+    """Return a text that changes with the labels and the template."""
+    labels = json.dumps(dict(cluster.labels or {}), sort_keys=True)
+    text = f"{cluster.cluster_template_id}:{labels}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def mark_creating(cluster: Any) -> None:

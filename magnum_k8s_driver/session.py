@@ -328,6 +328,7 @@ def _surroundings(
             cluster_roles=tuple(options.cluster_roles),
             update_timeout_minutes=options.update_timeout,
             artifact_mirror=options.artifact_mirror,
+            addons_left_out=tuple(options.addons_left_out),
         ),
         deadlines=report.Deadlines(
             orphan=options.orphan_grace,
@@ -337,7 +338,7 @@ def _surroundings(
         limits=plan.Limits(drain_timeout=options.drain_timeout),
         silent_after=options.silent_after,
         clock=time.time,
-        read_record=record.read,
+        read_record=functools.partial(_read_record, record),
         load_spec=spec or functools.partial(_read_spec, record, cloud.facts),
         save_stack_id=record.save_stack_id,
         lock=_lock(),
@@ -345,6 +346,12 @@ def _surroundings(
         commit_upgrade=record.commit_upgrade,
         save_owner=record.save_owner,
     )
+
+
+def _read_record(record: rows.Rows) -> record_module.ClusterRecord:
+    found = record.read()
+    made_from = f"{found.addons_from} {choices.addons_from()}"
+    return dataclasses.replace(found, addons_from=made_from)
 
 
 def _read_spec(

@@ -12,6 +12,7 @@ project = "magnum_k8s_driver"
 copyright = "the magnum_k8s_driver maintainers"
 extensions = [
     "cause_reference",
+    "addon_reference",
     "label_reference",
     "openstackdocstheme",
     "oslo_config.sphinxext",

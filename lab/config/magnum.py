@@ -5,6 +5,7 @@ from lab import ini
 from lab import magnum_22
 from lab import settings as lab_settings
 from lab.config import blocks
+from lab.containers import distribution
 
 DIRECTORIES = ("certificates",)
 COPIES = ("magnum/api-paste.ini",)
@@ -44,10 +45,17 @@ def files(settings: lab_settings.Settings) -> dict[str, str]:
         blocks.base(settings, "magnum", messages=True),
         {f"{name}_client": client for name in CLIENTS},
         _magnum(settings),
-        {"k8s_driver": DRIVER},
+        {"k8s_driver": DRIVER | _addons()},
         magnum_22.options(settings),
     )
     return {"magnum/magnum.conf": ini.render(sections)}
+
+
+def _addons() -> dict[str, object]:
+    """With real Kubernetes nodes have the lab's own pod network."""
+    if distribution.find() is None:
+        return {}
+    return {"addons_left_out": "calico,cilium,flannel"}
 
 
 def _magnum(settings: lab_settings.Settings) -> ini.Sections:

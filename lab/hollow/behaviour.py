@@ -24,7 +24,7 @@ PHASE_SECONDS = {
     "init": 1.2,
     "join-control-plane": 0.8,
     "join": 0.4,
-    "addons": 0.8,
+    "addon": 0.2,
     "report": 0.1,
     "kubelet": 0.4,
     "drain": 1.0,
@@ -79,7 +79,8 @@ class Behaviour:
         """Return how long a phase of a node takes this time."""
         with self._lock:
             given = self._fresh().get("phase_seconds") or {}
-            found = given.get(phase, PHASE_SECONDS.get(phase, 0.5))
+            kind = "addon" if phase.startswith("addon-") else phase
+            found = given.get(phase, PHASE_SECONDS.get(kind, 0.5))
             for rule in self._rules(node):
                 found = (rule.get("phase_seconds") or {}).get(phase, found)
             speed = self._knob("speed") or 1.0

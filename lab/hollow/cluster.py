@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
+from lab.hollow import addons as addons_module
 from lab.hollow import behaviour as behaviour_module
 from lab.hollow import document as document_module
 from lab.hollow import scheduler as scheduler_module
@@ -86,6 +87,9 @@ class Cluster:
         """Workers that may join; None: every one with a token."""
 
         self.orders_done: orders.Acknowledgement | None = None
+        self.addons = addons_module.Addons(
+            name, scheduler, behaviour, self.changed_digest
+        )
         self.etcd: dict[str, str] = {}
         """Name of each etcd member to its server's id."""
 
@@ -131,6 +135,7 @@ class Cluster:
             else sorted(self.expected),
             "orders": self.orders_done
             and dataclasses.asdict(self.orders_done),
+            "addons": self.addons.record(),
             "settings": {
                 name: {"labels": dict(one.labels), "taints": [*one.taints]}
                 for name, one in self.nodes.items()
@@ -147,6 +152,7 @@ class Cluster:
         expected = record.get("expected")
         self.expected = None if expected is None else frozenset(expected)
         self.orders_done = orders.acknowledgement(record)
+        self.addons.restore(record.get("addons") or [])
 
     def learn(self, document: document_module.Document) -> str:
         """Take a control plane's secrets over.

@@ -33,7 +33,6 @@ class ControlPlane(node.Node):
         self._delivered = False
         self._sequence = 0
         self._serves = False
-        self._addons: dict[str, dict[str, Any]] = {}
         self._due: scheduler.Event | None = None
         self._sent = 0.0
         self._orders: orders.Acknowledgement | None = None
@@ -43,7 +42,7 @@ class ControlPlane(node.Node):
     def phases(self) -> tuple[str, ...]:
         first = (*node.FIRST_PHASES, SECRETS)
         if self.document.init:
-            return (*first, INIT, "addons", "report")
+            return (*first, INIT, "report")
         return (*first, JOIN, "report")
 
     @property
@@ -68,16 +67,11 @@ class ControlPlane(node.Node):
                 )
             )
             return
-        if phase == "addons":
-            self._set_addons("running")
-            self.publish()
         proceed()
 
     def perform(self, phase: str) -> board.NodeError | None:
         if phase in (INIT, JOIN):
             return self._serve(phase)
-        if phase == "addons":
-            self._set_addons("done")
         return None
 
     def publish(self) -> None:
@@ -94,7 +88,6 @@ class ControlPlane(node.Node):
             "seconds": dict(self.seconds),
             "version": self.version,
             "error": self.error and dataclasses.asdict(self.error),
-            "addons": self._addons,
             "secrets": self.document.secrets.get("serial", ""),
         }
         if self._seal is not None:
@@ -111,8 +104,6 @@ class ControlPlane(node.Node):
     def failed(self, error: board.NodeError) -> None:
         """Stay as it is: the driver replaces a member that failed."""
         self.cluster.release_learner(self.server.id)
-        if error.phase == "addons":
-            self._set_addons("failed", error.message)
         self.publish()
 
     def power_on(self) -> None:
@@ -152,8 +143,6 @@ class ControlPlane(node.Node):
         self.cluster.learn(self.document)
         if not self.cluster.initialised_by and self.document.init:
             self.cluster.initialise(self.name, self.server.id)
-        if self.document.init:
-            self._set_addons("done")
         self.resume()
 
     def _ask(self) -> None:
@@ -333,6 +322,7 @@ class ControlPlane(node.Node):
             "t": round(self.tools.scheduler.wall(), 1),
             "server": self.server.id,
             "nodes": self.cluster.digest(),
+            "addons": self.cluster.addons.digest(),
         }
         text = board.encode(document, self._key)
         reason = f"{len(self.cluster.nodes)} nodes"
@@ -342,9 +332,3 @@ class ControlPlane(node.Node):
     def _next(self) -> int:
         self._sequence += 1
         return self._sequence
-
-    def _set_addons(self, state: str, message: str = "") -> None:
-        self._addons = {
-            name: {"state": state, "required": required, "message": message}
-            for name, required in self.document.addons.items()
-        }

@@ -38,9 +38,6 @@ class Document:
     ca_hashes: tuple[str, ...]
     board: Mapping[str, Any]
     distress: Mapping[str, Any]
-    addons: Mapping[str, bool]
-    """Name of each add-on and whether it is required."""
-
     secrets: Mapping[str, Any] = dataclasses.field(repr=False)
 
     @property
@@ -155,7 +152,6 @@ def _document(raw: bytes) -> Document:
             ca_hashes=tuple(join.get("ca_hashes") or ()),
             board=signals.get("board") or {},
             distress=signals.get("distress") or {},
-            addons=_addons(found.get("addons")),
             secrets=found.get("secrets") or {},
         )
     except (KeyError, TypeError, AttributeError) as exc:
@@ -166,17 +162,3 @@ def _endpoints(found: Mapping[str, Any]) -> tuple[str, ...]:
     named = (found.get("public_host"), found.get("host"))
     every = (*named, *(found.get("addresses") or ()))
     return tuple(dict.fromkeys(str(one) for one in every if one))
-
-
-def _addons(found: Any) -> dict[str, bool]:
-    """Accept a mapping by name as well as a list of objects with names."""
-    if isinstance(found, dict):
-        pairs = list(found.items())
-    elif isinstance(found, list):
-        pairs = [(one.get("name"), one) for one in found]
-    else:
-        return {}
-    return {
-        str(name): not isinstance(one, dict) or one.get("required", True)
-        for name, one in pairs
-    }

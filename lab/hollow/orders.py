@@ -23,6 +23,8 @@ def execute(
     if wanted.expected is not None:
         cluster.expected = wanted.expected
     problems = [*_execute(cluster, wanted, by)]
+    if wanted.addons:
+        cluster.addons.apply(wanted.addons)
     state = orders.AckState.FAILED if problems else orders.AckState.DONE
     message = problems[0] if problems else ""
     return finish(cluster, wanted, state, message)

@@ -50,8 +50,7 @@ class BootTest(NodeTest):
         self.assertEqual("id-cp-0", report.server_id)
         self.assertEqual(testing.VERSION, report.version)
         self.assertEqual(
-            {"prepare", "runtime", "binaries", "secrets", "init"}
-            | {"addons", "report"},
+            {"prepare", "runtime", "binaries", "secrets", "init"} | {"report"},
             {*report.seconds},
         )
         nodes = self.digest()
@@ -72,14 +71,6 @@ class BootTest(NodeTest):
         self.lab.boot("cp-0", testing.control_plane("0", True))
         self.lab.run(20)
         self.assertTrue(self.digest()["worker-0"].ready)
-
-    def test_addons_are_reported(self):
-        addons = {"calico": {"required": True}, "csi": {"required": False}}
-        self.lab.boot("cp-0", testing.control_plane("0", True, addons=addons))
-        self.lab.run(20)
-        found = self.report().addons
-        self.assertEqual("done", found["calico"].state)
-        self.assertFalse(found["csi"].required)
 
     def test_control_planes_join_one_at_a_time(self):
         for member in range(3):

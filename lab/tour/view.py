@@ -67,7 +67,6 @@ PHASES = (
     "init",
     "join-control-plane",
     "join",
-    "addons",
     "report",
 )
 """In the order of a boot; boards have them in the order of the alphabet."""

@@ -252,9 +252,6 @@ def _member(member: str, said: board.Report) -> Iterator[str]:
     yield f"  Board {member} at {when} (unchecked): {said.state}{phase}"
     if said.error is not None:
         yield f"    {_said(said.error)}"
-    for name, one in said.addons.items():
-        words = f" {one.message}" if one.message else ""
-        yield f"    Add-on {name}: {one.state}{words}"
 
 
 def _said(error: board.NodeError) -> str:

@@ -14,6 +14,7 @@ from magnum_k8s_driver.model import names
 from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.model import state as state_module
 from magnum_k8s_driver.ports import heat
+from magnum_k8s_driver.render import addon_orders
 from magnum_k8s_driver.render import cluster_stack
 from magnum_k8s_driver.render import kubeadm
 from magnum_k8s_driver.render import node_document
@@ -62,6 +63,7 @@ def documents(
     )
     update = cluster_stack.update(spec, with_members, **sizes)
     _stack(found, f"heat/2-{prefix}-update", update)
+    _addons(found, spec)
     for number, group in enumerate(spec.workers, 3):
         name = worker_stack.stack_name(spec, group)
         _node(found, f"nodes/{group.name}", _worker(spec, group))
@@ -79,6 +81,15 @@ def documents(
             ),
         )
     return found
+
+
+def _addons(found: Documents, spec: spec_module.ClusterSpec) -> None:
+    """Add what the first orders say of add-ons, in their order."""
+    where = _attachment(spec)
+    place = addon_orders.place(where.network_id, where.subnet_id)
+    for number, one in enumerate(addon_orders.entries(spec, place), 1):
+        path = f"addons/{number:02}-{one.name}.yaml"
+        found[path] = b"---\n".join(map(_yaml, one.objects))
 
 
 def _stack(

@@ -9,6 +9,8 @@ import argparse
 import pathlib
 import sys
 
+import yaml
+
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.cmd import documents as documents_module
 from magnum_k8s_driver.cmd import specification
@@ -16,6 +18,7 @@ from magnum_k8s_driver.model import fields
 from magnum_k8s_driver.model import inputs as inputs_module
 from magnum_k8s_driver.model import problems as problems_module
 from magnum_k8s_driver.model import spec as spec_module
+from magnum_k8s_driver.render import materials
 from magnum_k8s_driver.render import releases
 
 _DEFAULT_TIMEOUT = 60
@@ -30,6 +33,15 @@ def render(text: str) -> documents_module.Documents:
     spec = _spec(given)
     timeout = given.inputs.create_timeout_minutes or _DEFAULT_TIMEOUT
     return documents_module.documents(spec, timeout)
+
+
+def bill_of_materials(text: str) -> str:
+    """Return what a specification file needs to be mirrored, as YAML.
+
+    :raises InvalidClusterSpec: with every problem there is.
+    """
+    found = materials.bill(_spec(specification.read(text)))
+    return yaml.safe_dump(found, sort_keys=False, width=100)
 
 
 def main(words: list[str] | None = None) -> int:
@@ -65,6 +77,12 @@ def _parse(words: list[str] | None) -> argparse.Namespace:
         metavar="DIR",
         help="write files below this directory instead of printing them",
     )
+    parser.add_argument(
+        "--bill-of-materials",
+        action="store_true",
+        help="print, as YAML, only which container images, charts and files "
+        "the cluster needs, for a mirror",
+    )
     return parser.parse_args(words)
 
 
@@ -74,6 +92,9 @@ def _run(options: argparse.Namespace) -> int:
     else:
         text = pathlib.Path(options.spec).read_text(encoding="utf-8")
     try:
+        if options.bill_of_materials:
+            print(bill_of_materials(text), end="")
+            return 0
         found = render(text)
     except exceptions.InvalidClusterSpec as exc:
         for problem in exc.problems:

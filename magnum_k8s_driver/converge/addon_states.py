@@ -1,34 +1,93 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the boards say about add-ons: pure."""
+"""Add-ons: which orders are due, and what the boards say of them. Pure."""
+
+from collections.abc import Iterator
 
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.model import board
+from magnum_k8s_driver.model import record
+from magnum_k8s_driver.model import state
+
+_DONE = "done"
+_FAILED = "failed"
+_UNKNOWN = board.AddonState(id="", state="")
+
+
+def wanted_for(observed: observed_module.Observed) -> str:
+    """Return what the add-ons have to be made from now.
+
+    Labels, template and the version of the control plane; empty while an
+    upgrade is under way, which changes them when it is finished.
+    """
+    cluster = observed.cluster
+    if cluster is None or observed.upgrade is not None:
+        return ""
+    members = cluster.state.stack.members.all
+    if not members:
+        return ""
+    version = members[-1].kubernetes_version
+    return f"{observed.record.addons_from} {version}"
+
+
+def is_due(observed: observed_module.Observed) -> bool:
+    """Tell whether the control plane has to be told of add-ons."""
+    changing = (record.Intent.CREATE, record.Intent.UPDATE)
+    if observed.cluster is None or observed.record.intent not in changing:
+        return False
+    wanted = wanted_for(observed)
+    changed = wanted != observed.cluster.state.orders.addons_for
+    # A resize to the same size is how users ask to try again.
+    again = observed.removal is not None and attempt(observed) > 0
+    return bool(wanted) and (changed or again)
 
 
 def waiting(observed: observed_module.Observed) -> tuple[str, ...]:
-    """Return the names of required add-ons that are not done."""
-    return tuple(
-        name
-        for name, one in _told(observed).items()
-        if one.required and one.state != "done"
-    )
+    """Return the required add-ons that are not done, with what they say."""
+    found = []
+    for name, one, said in _told(observed):
+        if one.required and said.state != _DONE:
+            words = f" ({said.message.rstrip('.')})" if said.message else ""
+            found.append(f"{name}{words}")
+    return tuple(found)
 
 
 def failures(observed: observed_module.Observed) -> tuple[str, ...]:
     """Return a sentence for each required add-on that failed."""
+    return _sentences(observed, required=True)
+
+
+def complaints(observed: observed_module.Observed) -> tuple[str, ...]:
+    """Return a sentence for each optional add-on that failed."""
+    return _sentences(observed, required=False)
+
+
+def attempt(observed: observed_module.Observed) -> int:
+    """Return a number that makes what failed be tried once more."""
+    cluster = observed.cluster
+    if cluster is None:
+        return 0
+    failed = any(said.state == _FAILED for _, _, said in _told(observed))
+    return cluster.state.orders.seq + 1 if failed else 0
+
+
+def _sentences(
+    observed: observed_module.Observed, *, required: bool
+) -> tuple[str, ...]:
     return tuple(
-        f"Add-on {name} failed: {one.message.rstrip('.')}."
-        for name, one in _told(observed).items()
-        if one.required and one.state == "failed"
+        f"Add-on {name} {'is not removed' if one.removes else 'failed'}: "
+        f"{said.message.rstrip('.') or 'it gave no reason'}."
+        for name, one, said in _told(observed)
+        if one.required is required and said.state == _FAILED
     )
 
 
 def _told(
     observed: observed_module.Observed,
-) -> dict[str, board.AddonState]:
-    found: dict[str, board.AddonState] = {}
-    boards = observed.cluster.boards.values() if observed.cluster else ()
-    for one in boards:
-        if one.report is not None and one.report.signed:
-            found.update(one.report.addons)
-    return found
+) -> Iterator[tuple[str, state.OrderedAddon, board.AddonState]]:
+    """Yield each add-on as ordered, and what is known of exactly that."""
+    if observed.cluster is None:
+        return
+    digest = observed.digest
+    for name, one in observed.cluster.state.orders.addons.items():
+        said = digest.addons.get(name, _UNKNOWN) if digest else _UNKNOWN
+        yield name, one, said if said.id == one.id else _UNKNOWN

@@ -9,6 +9,7 @@ said again by the next orders, so only the last ones ever count.
 from collections.abc import Iterable, Mapping
 import dataclasses
 
+from magnum_k8s_driver.converge import addon_states
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import readiness
 from magnum_k8s_driver.converge import resize
@@ -31,6 +32,8 @@ class Dispatch:
     """UUID of a group to what its Nodes have, these orders done."""
     removed: tuple[str, ...]
     """Control-plane Nodes whose etcd members are gone, these orders done."""
+    addons_for: str = ""
+    """What add-ons are to be made from and added; empty: as before."""
 
 
 def due(
@@ -59,6 +62,7 @@ def due(
         or not set(wanted.remove_etcd) <= set(last.removed)
         or not set(wanted.delete_nodes) <= set(before.delete_nodes)
         or _is_to_be_repeated(observed)
+        or addon_states.is_due(observed)
     )
     if not news:
         return None
@@ -67,6 +71,11 @@ def due(
         orders=merged,
         settings=_settings(observed, wanted),
         removed=_joined(_still_listed(observed), merged.remove_etcd),
+        addons_for=(
+            addon_states.wanted_for(observed)
+            if addon_states.is_due(observed)
+            else ""
+        ),
     )
 
 
@@ -144,6 +153,7 @@ def _merged(
         node_taints=taints,
         delete_nodes=_joined(before.delete_nodes, wanted.delete_nodes),
         remove_etcd=_joined(before.remove_etcd, wanted.remove_etcd),
+        addons=before.addons,
     )
 
 

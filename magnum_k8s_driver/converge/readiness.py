@@ -95,7 +95,9 @@ def is_complete(observed: observed_module.Observed) -> bool:
     for group in observed.record.groups:
         if not is_group_complete(observed, group):
             return False
-    return standing.is_done(observed) and not addon_states.waiting(observed)
+    if addon_states.is_due(observed) or addon_states.waiting(observed):
+        return False
+    return standing.is_done(observed)
 
 
 def is_group_complete(

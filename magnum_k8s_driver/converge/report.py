@@ -110,6 +110,7 @@ def progress(observed: observed_module.Observed) -> str:
     addons = addon_states.waiting(observed)
     if addons:
         parts.append(f"waiting for add-ons {', '.join(addons)}")
+    parts += [one.rstrip(".") for one in addon_states.complaints(observed)]
     return ", ".join(parts) + _pending(observed)
 
 

@@ -75,6 +75,7 @@ def is_done(observed: observed_module.Observed) -> bool:
         before.node_taints,
         before.delete_nodes,
         before.remove_etcd,
+        before.addons,
     )
     return not any(asked) and not any(
         changes(observed, group) for group in observed.record.kept_groups

@@ -53,10 +53,12 @@ class NodeError:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class AddonState:
-    """Progress of one add-on."""
+    """How far one add-on is, as the cluster knows it."""
 
+    id: str
+    """Which one it is about: that of the orders, or of older ones."""
     state: str
-    required: bool
+    """``waiting``, ``installing``, ``done`` or ``failed``."""
     message: str = ""
 
 
@@ -74,7 +76,6 @@ class Report:
     seconds: Mapping[str, float]
     version: str
     error: NodeError | None
-    addons: Mapping[str, AddonState]
     signed: bool
     orders: orders_module.Acknowledgement | None = None
     """The last orders this member knows to be executed; only when signed."""
@@ -110,6 +111,7 @@ class Digest:
     signed: bool
     server_id: str = ""
     """Server of the member that wrote it."""
+    addons: Mapping[str, AddonState] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -256,7 +258,6 @@ def _report(document: Mapping[str, Any], *, signed: bool) -> Report | None:
         state = NodeState(str(document.get("state")))
     except ValueError:
         return None
-    addons = document.get("addons")
     return Report(
         time=_number(document.get("t")),
         member=printable(document.get("member")),
@@ -267,17 +268,6 @@ def _report(document: Mapping[str, Any], *, signed: bool) -> Report | None:
         seconds=_seconds(document.get("seconds")),
         version=printable(document.get("version")),
         error=_error(document.get("error")),
-        addons={
-            printable(name): AddonState(
-                state=printable(one.get("state")),
-                required=bool(one.get("required")),
-                message=printable(one.get("message")),
-            )
-            for name, one in (
-                addons.items() if isinstance(addons, Mapping) else ()
-            )
-            if isinstance(one, Mapping)
-        },
         signed=signed,
         orders=orders_module.acknowledgement(document) if signed else None,
         serial=printable(document.get("secrets")),
@@ -309,7 +299,22 @@ def _digest(document: Mapping[str, Any], *, signed: bool) -> Digest | None:
         },
         signed=signed,
         server_id=printable(document.get("server")),
+        addons=_addons(document.get("addons")),
     )
+
+
+def _addons(value: Any) -> dict[str, AddonState]:
+    if not isinstance(value, Mapping):
+        return {}
+    return {
+        printable(name): AddonState(
+            id=printable(one.get("id")),
+            state=printable(one.get("state")),
+            message=printable(one.get("message")),
+        )
+        for name, one in value.items()
+        if isinstance(one, Mapping)
+    }
 
 
 def _node(name: str, one: Mapping[str, Any]) -> NodeDigest:

@@ -15,6 +15,7 @@ from magnum_k8s_driver.model import labels as labels_module
 from magnum_k8s_driver.model import network_spec
 from magnum_k8s_driver.model import problems as problems_module
 from magnum_k8s_driver.model import spec as spec_module
+from magnum_k8s_driver.model import unbuilt
 from magnum_k8s_driver.model import version as version_module
 
 ClusterInputs = fields.ClusterInputs
@@ -59,7 +60,8 @@ def references(inputs: ClusterInputs, site: Site | None = None) -> References:
         keypair=inputs.keypair,
         availability_zones=any(one.availability_zone for one in per_group),
         volume_types=any(
-            one.boot_volume_type
+            one.cinder_csi_enabled
+            or one.boot_volume_type
             or one.docker_volume_type
             or one.etcd_volume_type
             for one in per_group
@@ -130,6 +132,7 @@ def draft(
     )
     parsed = labels_module.parse(inputs.labels, checks.site.label_defaults)
     checks.problems.extend(parsed.problems)
+    checks.problems.extend(unbuilt.problems(parsed.labels))
     _check_refused(checks)
     control_planes, workers = _groups(checks)
     network = network_spec.network(parsed.labels, checks)

@@ -20,17 +20,6 @@ from magnum_k8s_driver.model import retired_labels
 ALIASES = {"api_master_lb_allowed_cidrs": "master_lb_allowed_cidrs"}
 """Other names of labels; magnum-ui 18 writes this one."""
 
-NOT_YET_HONOURED = frozenset(
-    (
-        "auto_scaling_enabled",
-        "ingress_controller",
-        "keystone_auth_enabled",
-        "monitoring_enabled",
-        "npd_enabled",
-    )
-)
-"""Switches whose add-on is not built yet: turning one on gives a warning."""
-
 _NAME = r"[A-Za-z0-9][A-Za-z0-9 ._:/+-]{0,254}"
 _named = t.Pattern(_NAME, "a name or an id")
 _DNS_NAME = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
@@ -223,6 +212,17 @@ class Labels:
         "",
         "Registry and path to take every image of the driver from.",
     )
+    chart_mirror: str = _opt(
+        "chart_mirror",
+        t.Pattern(
+            r"(https?|oci)://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~/%+-]*)?",
+            "an http, https or oci URL",
+        ),
+        "",
+        "Helm repository, or registry and path as oci://, to take every "
+        "chart of an add-on from; each has its official name and version "
+        "there.",
+    )
     kubelet_options: tuple[tuple[str, str], ...] = _flags(
         "kubelet_options", "kubelet"
     )
@@ -370,11 +370,6 @@ def parse(
                 problems.append(t.refusal(opt, str(text), str(error)))
             break
     labels = Labels(**values)
-    warnings += [
-        f"Label {name} is accepted but not honoured by this release."
-        for name in sorted(NOT_YET_HONOURED)
-        if name in given and getattr(labels, name)
-    ]
     return ParsedLabels(
         labels=labels, problems=tuple(problems), warnings=tuple(warnings)
     )

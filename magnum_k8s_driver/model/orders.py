@@ -81,6 +81,8 @@ class Orders:
     """Node objects to delete."""
     remove_etcd: tuple[str, ...] = ()
     """etcd members, named as their Nodes, to remove."""
+    addons: str = ""
+    """ConfigMap of every add-on, as JSON; empty: as before."""
 
 
 def encode(
@@ -195,6 +197,8 @@ def _document(orders: Orders) -> dict[str, Any]:
         "delete_nodes": list(orders.delete_nodes),
         "remove_etcd": list(orders.remove_etcd),
     }
+    if orders.addons:
+        document["addons"] = orders.addons
     if orders.expected is not None:
         document |= {"restrict": True, "expected": sorted(orders.expected)}
     return document
@@ -203,6 +207,8 @@ def _document(orders: Orders) -> dict[str, Any]:
 def _check(orders: Orders) -> None:
     if not _is_number(orders.seq):
         raise ValueError(f"{orders.seq!r} is no number of orders")
+    if not isinstance(orders.addons, str):
+        raise ValueError("the add-ons are no text")
     _all_match(_OPERATION, "operation", (orders.operation,))
     names = (
         *(orders.expected or ()),
@@ -261,6 +267,7 @@ def _parse(document: Any) -> Orders:
         },
         delete_nodes=_strings(document.get("delete_nodes")),
         remove_etcd=_strings(document.get("remove_etcd")),
+        addons=document.get("addons", ""),
     )
     _check(orders)
     return orders

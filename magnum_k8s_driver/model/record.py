@@ -69,6 +69,8 @@ class ClusterRecord:
     """Seconds since the epoch."""
     create_timeout_minutes: int
     groups: tuple[GroupRecord, ...]
+    addons_from: str = ""
+    """Another text when what decides on add-ons has changed."""
 
     @property
     def prefix(self) -> str:

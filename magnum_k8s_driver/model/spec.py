@@ -126,6 +126,10 @@ class CloudSpec:
     ca_certificate: str = ""
     """PEM bundle for OpenStack endpoints, empty for the system's trust."""
     verify: bool = True
+    block_storage: bool = True
+    """Whether there is Cinder."""
+    volume_types: tuple[str, ...] = ()
+    """Names of the volume types a cluster may use, sorted."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

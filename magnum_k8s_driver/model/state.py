@@ -39,6 +39,15 @@ class GroupSettings:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class OrderedAddon:
+    """An add-on as it was last ordered."""
+
+    id: str
+    required: bool
+    removes: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class StandingOrders:
     """The last orders of the control plane and what they said."""
 
@@ -56,6 +65,12 @@ class StandingOrders:
     """UUID of a group to what its Nodes have, these orders done."""
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """The orders as control-plane servers carry them."""
+    addons: Mapping[str, OrderedAddon] = dataclasses.field(
+        default_factory=dict
+    )
+    """By name: what these orders, or older ones, have said of add-ons."""
+    addons_for: str = ""
+    """What they were made from; see ``addon_states.wanted_for``."""
 
     @classmethod
     def from_parameter(cls, value: str) -> "StandingOrders":
@@ -64,6 +79,7 @@ class StandingOrders:
         if not isinstance(data, dict):
             raise ValueError("the orders are no JSON object")
         settings = data.pop("settings", {})
+        addons = data.pop("addons", {})
         for name in ("expected", "removed"):
             data[name] = tuple(data.get(name, ()))
         return cls(
@@ -72,6 +88,7 @@ class StandingOrders:
                 uuid: GroupSettings.from_document(one)
                 for uuid, one in settings.items()
             },
+            addons={name: OrderedAddon(**one) for name, one in addons.items()},
         )
 
 

@@ -78,6 +78,9 @@ class SdkFacts:
     ) -> facts_module.CloudFacts:
         """Look up every reference; see :class:`FactsPort`."""
         block_storage = self._has("block-storage")
+        types = None
+        if references.volume_types and block_storage:
+            types = self._volume_types()
         load_balancing = self._has("load-balancer")
         return facts_module.CloudFacts(
             images=_each(references.images, self._image),
@@ -88,11 +91,7 @@ class SdkFacts:
             availability_zones=(
                 self._zones() if references.availability_zones else None
             ),
-            volume_types=(
-                self._volume_types()
-                if references.volume_types and block_storage
-                else None
-            ),
+            volume_types=None if types is None else _named_or_not(types),
             block_storage=block_storage,
             load_balancing=load_balancing,
             load_balancer_providers=(
@@ -100,7 +99,7 @@ class SdkFacts:
                 if references.load_balancer and load_balancing
                 else None
             ),
-            cloud=self._cloud_spec(),
+            cloud=self._cloud_spec(block_storage, types or ()),
         )
 
     def allowances(
@@ -201,12 +200,9 @@ class SdkFacts:
                 if (zone.state or {}).get("available")
             )
 
-    def _volume_types(self) -> frozenset[str]:
+    def _volume_types(self) -> list[Any]:
         with _as_cloud_error("block-storage"):
-            types = list(self._connection.block_storage.types())
-        return frozenset(
-            text for one in types for text in (one.name, one.id) if text
-        )
+            return list(self._connection.block_storage.types())
 
     def _providers(self) -> frozenset[str] | None:
         try:
@@ -222,15 +218,28 @@ class SdkFacts:
                 return None
             raise
 
-    def _cloud_spec(self) -> spec_module.CloudSpec:
+    def _cloud_spec(
+        self, block_storage: bool, types: Iterable[Any]
+    ) -> spec_module.CloudSpec:
         with _as_cloud_error("identity"):
             auth_url = self._cloud.auth_url or self._connection.endpoint_for(
                 "identity", interface="public"
             )
         region = self._cloud.region or self._connection.config.region_name
         return dataclasses.replace(
-            self._cloud, auth_url=auth_url or "", region=region or ""
+            self._cloud,
+            auth_url=auth_url or "",
+            region=region or "",
+            block_storage=block_storage,
+            volume_types=tuple(sorted(one.name for one in types if one.name)),
         )
+
+
+def _named_or_not(types: Iterable[Any]) -> frozenset[str]:
+    """Return names and ids: a label may have either."""
+    return frozenset(
+        text for one in types for text in (one.name, one.id) if text
+    )
 
 
 def _subnet_facts(subnet: Any) -> facts_module.SubnetFacts:

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.addons import addon
 from magnum_k8s_driver.model import problems
 from magnum_k8s_driver.render import files
 
@@ -40,13 +41,17 @@ class Release:
     coredns: str
     pause: str
     artifacts: tuple[Artifact, ...]
+    helm: addon.Image
+    """Of the Jobs that install add-ons."""
+    addons: Mapping[str, addon.Component]
+    """By the add-on's name."""
 
 
 def read_releases() -> dict[str, Release]:
     """Return every supported minor, oldest first."""
     document = yaml.safe_load(files.read_text("releases.yaml"))
     found = {
-        str(minor): _release(str(minor), entry)
+        str(minor): _release(str(minor), entry, document)
         for minor, entry in document["releases"].items()
     }
     return dict(sorted(found.items(), key=lambda item: _order(item[0])))
@@ -83,7 +88,9 @@ def release_for(kubernetes_version: str) -> Release:
     )
 
 
-def _release(minor: str, entry: Mapping[str, Any]) -> Release:
+def _release(
+    minor: str, entry: Mapping[str, Any], table: Mapping[str, Any]
+) -> Release:
     return Release(
         minor=minor,
         kubernetes_version=f"v{entry['kubernetes']}",
@@ -99,7 +106,28 @@ def _release(minor: str, entry: Mapping[str, Any]) -> Release:
             )
             for name, one in entry["artifacts"].items()
         ),
+        helm=_image(table["helm"]),
+        addons={
+            name: _component(table["addons"][name], version)
+            for name, version in entry["addons"].items()
+        },
     )
+
+
+def _component(entry: Mapping[str, Any], version: str) -> addon.Component:
+    found = entry["versions"][version]
+    return addon.Component(
+        repository=entry["repository"],
+        chart=entry["chart"],
+        version=found["chart"],
+        sha256=found.get("sha256", ""),
+        images={name: _image(one) for name, one in found["images"].items()},
+    )
+
+
+def _image(text: str) -> addon.Image:
+    repository, _, tag = text.partition(":")
+    return addon.Image(repository=repository, tag=tag)
 
 
 def _at(artifact: Artifact, version: str) -> Artifact:

@@ -8,6 +8,7 @@ import functools
 import json
 from typing import Any
 
+from lab.hollow import addons as addons_module
 from lab.hollow import renewal as renewal_module
 from lab.hollow import seal as seal_module
 from magnum_k8s_driver.model import board
@@ -92,7 +93,8 @@ class FakeNodes:
     :ivar board_key: key that signs boards; None: taken from the node's
         secrets or, where user data are none, with ``find_key``.
     :ivar find_key: returns the board key of a cluster UUID.
-    :ivar addons: what the first ready control-plane member says of add-ons.
+    :ivar addons: what clusters say of add-ons by name: state and message of
+        those that do not simply work.
     :ivar versions: version that new nodes run, when their metadata has no
         ``magnum_version``.
     :ivar forget: True: nodes of deleted servers leave the digest, as the cloud
@@ -113,7 +115,8 @@ class FakeNodes:
         self.by_id: dict[str, FakeNode] = {}
         self.board_key: bytes | None = None
         self.find_key: Callable[[str], bytes | None] = lambda uuid: None
-        self.addons: dict[str, dict[str, Any]] = {}
+        self.addons: dict[str, dict[str, str]] = {}
+        self.ordered: dict[str, list[addons_module.Addon]] = {}
         self.version = "v1.36.0"
         self.forget = True
         self.acknowledged: dict[str, orders.Acknowledgement] = {}
@@ -182,6 +185,23 @@ class FakeNodes:
             self._remove_etcd(node.cluster, name)
             for name in wanted.remove_etcd
         ]
+        self._settle(wanted)
+        for name in wanted.delete_nodes:
+            for server_id, other in list(self.by_id.items()):
+                if other.server.name == name:
+                    del self.by_id[server_id]
+        if wanted.addons:
+            self.ordered[node.cluster] = addons_module.read(wanted.addons)
+        error = self.behaviour(node).orders_error or "; ".join(
+            one for one in problems if one
+        )
+        state = orders.AckState.FAILED if error else orders.AckState.DONE
+        self.acknowledged[node.cluster] = orders.Acknowledgement(
+            seq=wanted.seq, state=state, message=error
+        )
+
+    def _settle(self, wanted: orders.Orders) -> None:
+        """Put labels and taints on nodes as orders say."""
         for other in self.by_id.values():
             name = other.server.name
             for label, value in wanted.node_labels.get(name, {}).items():
@@ -199,17 +219,6 @@ class FakeNodes:
                 if not taint.endswith("-"):
                     rest.add(taint)
                 other.taints = tuple(sorted(rest))
-        for name in wanted.delete_nodes:
-            for server_id, other in list(self.by_id.items()):
-                if other.server.name == name:
-                    del self.by_id[server_id]
-        error = self.behaviour(node).orders_error or "; ".join(
-            one for one in problems if one
-        )
-        state = orders.AckState.FAILED if error else orders.AckState.DONE
-        self.acknowledged[node.cluster] = orders.Acknowledgement(
-            seq=wanted.seq, state=state, message=error
-        )
 
     def _renew(self, node: FakeNode) -> None:
         """Let a member take secrets that are new to it."""
@@ -428,7 +437,8 @@ class FakeNodes:
             return
         nodes = self.digest(node.cluster) if node.joined else {}
         report = self._report(node)
-        told = json.dumps([report, nodes], sort_keys=True)
+        addons = self.addon_digest(node.cluster)
+        told = json.dumps([report, nodes, addons], sort_keys=True)
         now = self._clock()
         if told == node.told and now < node.told_at + 60.0:
             return
@@ -445,6 +455,7 @@ class FakeNodes:
         _signal(handle, board.REPORT, {**head, **report}, key, "SUCCESS")
         if node.joined and self._has_quorum(node.cluster):
             body = {**head, "server": node.server.id, "nodes": nodes}
+            body["addons"] = self.addon_digest(node.cluster)
             _signal(handle, board.DIGEST, body, key, "SUCCESS")
 
     def _report(self, node: FakeNode) -> dict[str, Any]:
@@ -462,7 +473,6 @@ class FakeNodes:
             "seconds": {},
             "version": node.version,
             "error": dataclasses.asdict(node.error) if node.error else None,
-            "addons": self.addons if node.joined else {},
             "orders": self._acknowledgement(node),
             "secrets": node.secrets.get("serial", ""),
             **({"seal": node.seal.text} if node.seal else {}),
@@ -471,6 +481,16 @@ class FakeNodes:
     def _acknowledgement(self, node: FakeNode) -> dict[str, Any] | None:
         found = self.acknowledged.get(node.cluster)
         return dataclasses.asdict(found) if found and node.joined else None
+
+    def addon_digest(self, cluster: str) -> dict[str, Any]:
+        """Return the ``addons`` of a cluster's digest."""
+        return {
+            one.name: {
+                "id": one.id,
+                **self.addons.get(one.name, {"state": "done", "message": ""}),
+            }
+            for one in self.ordered.get(cluster, ())
+        }
 
     def digest(self, cluster: str) -> dict[str, Any]:
         """Return the ``nodes`` of a cluster's digest."""

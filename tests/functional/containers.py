@@ -112,6 +112,7 @@ class NodesTest(base.LabTest):
 
     MASTERS = 1
     WORKERS = 1
+    LABELS: dict[str, str] = {}
 
     @classmethod
     def setUpClass(cls):
@@ -129,6 +130,9 @@ class NodesTest(base.LabTest):
                 "cloud_provider_enabled": "false",
                 "cinder_csi_enabled": "false",
                 "master_lb_floating_ip_enabled": "true",
+                # No charts can be had without a mirror.
+                "metrics_server_enabled": str(not is_real()),
+                **cls.LABELS,
             },
         )
         cls.uuid = cls.create(cls.name, template)

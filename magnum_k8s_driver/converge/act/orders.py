@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import dataclasses
 
 from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.converge import addon_states
 from magnum_k8s_driver.converge import dispatch as dispatch_module
 from magnum_k8s_driver.converge import secret as secret_module
 from magnum_k8s_driver.converge import user_data
@@ -14,6 +15,7 @@ from magnum_k8s_driver.model import orders
 from magnum_k8s_driver.model import record as record_module
 from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.model import state as state_module
+from magnum_k8s_driver.render import addon_orders
 
 
 def create_operation(scene: scene_module.Scene) -> state_module.Operation:
@@ -202,9 +204,22 @@ def dispatched(
     if dispatch is None:
         return state
     _reference, bundle = read_secret(scene)
+    wanted, known, made_from = dispatch.orders, state.orders.addons, ""
+    if dispatch.addons_for:
+        found = _addons(scene)
+        made_from = dispatch.addons_for
+        wanted = dataclasses.replace(
+            wanted, addons=addon_orders.config_map(found)
+        )
+        known = {
+            one.name: state_module.OrderedAddon(
+                id=one.id, required=one.required, removes=one.removes
+            )
+            for one in found
+        }
     try:
         metadata = orders.encode(
-            dispatch.orders,
+            wanted,
             bytes.fromhex(bundle.board_key),
             scene.cloud.compute.max_server_meta(),
         )
@@ -221,7 +236,22 @@ def dispatched(
             removed=dispatch.removed,
             settings=dispatch.settings,
             metadata=metadata,
+            addons=known,
+            addons_for=made_from or state.orders.addons_for,
         ),
+    )
+
+
+def _addons(scene: scene_module.Scene) -> tuple[addon_orders.Entry, ...]:
+    """Return the add-ons of the cluster as its rows ask for them now."""
+    spec = at_running_version(scene, scene.load_spec())
+    outputs = scene.cluster.stack.outputs
+    return addon_orders.entries(
+        spec,
+        addon_orders.place(outputs["network_id"], outputs["subnet_id"]),
+        left_out=scene.settings.addons_left_out,
+        before=tuple(scene.cluster.state.orders.addons),
+        attempt=addon_states.attempt(scene.observed),
     )
 
 

@@ -27,6 +27,8 @@ class Settings:
     update_timeout_minutes: int
     artifact_mirror: str = ""
     """Base URL that replaces ``https://`` of every download of a node."""
+    addons_left_out: Sequence[str] = ()
+    """Names of add-ons that the operator does not want installed."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

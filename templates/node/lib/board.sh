@@ -137,7 +137,7 @@ board::post() {
         seconds "$(board::seconds)" \
         version "$(json::string "$(board::version)")" \
         secrets "$(json::string "$(config::get secrets serial)")" \
-        error "$(board::error "$phase" "$3" "$4")" addons '{}')"
+        error "$(board::error "$phase" "$3" "$4")")"
     signal::send board report "$status" "$state: $phase" "$document"
 }
 

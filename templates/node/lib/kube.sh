@@ -10,6 +10,12 @@ kube::as_admin() {
     kubectl --kubeconfig "$ADMIN_CONFIG" --request-timeout 30s "$@"
 }
 
+# kube::apply < objects: they become ours, whoever changed them.
+kube::apply() {
+    kube::as_admin apply --server-side --force-conflicts \
+        --field-manager magnum --validate=false --filename - >/dev/null
+}
+
 kube::as_kubelet() {
     kubectl --kubeconfig "$KUBELET_CONFIG" --request-timeout 30s "$@"
 }

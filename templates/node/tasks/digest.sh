@@ -6,16 +6,17 @@
 DIGEST_EVERY=300
 
 digest::main() {
-    local nodes sum last="" age=$DIGEST_EVERY file="$RUN_DIR/digest"
+    local nodes addons sum last="" age=$DIGEST_EVERY file="$RUN_DIR/digest"
     metadata::load
     nodes="$(digest::nodes)" || fail "The nodes could not be listed."
-    sum="$(printf '%s' "$nodes" | sha256sum)"
+    addons="$(digest::addons)" || fail "The add-ons could not be listed."
+    sum="$(printf '%s' "$nodes$addons" | sha256sum)"
     if [[ -s "$file" ]]; then
         last="$(<"$file")"
         age=$((EPOCHSECONDS - $(stat --format %Y "$file")))
     fi
     if [[ "$last" != "$sum" ]] || ((age >= DIGEST_EVERY)); then
-        digest::send "$nodes"
+        digest::send "$nodes" "$addons"
         printf '%s\n' "$sum" >"$file"
     fi
 }
@@ -23,7 +24,7 @@ digest::main() {
 digest::send() {
     local document
     document="$(board::sign v 1 seq "$(board::sequence)" \
-        t "$(json::now)" nodes "$1" \
+        t "$(json::now)" nodes "$1" addons "$2" \
         server "$(json::string "$(metadata::get uuid)")")"
     signal::send board digest SUCCESS "nodes" "$document"
 }
@@ -40,6 +41,20 @@ digest::nodes() {
         [[ "$name" =~ ^[a-z0-9.-]+$ ]] || continue
         pairs+=("$name" "$(digest::node "${fields[@]:1}")")
     done <<<"$lines"
+    json::object "${pairs[@]}"
+}
+
+# What is known of each add-on, by name.
+digest::addons() {
+    local name id state message pairs=()
+    # shellcheck source=templates/node/tasks/addons.sh
+    source "$MAGNUM_HOME/tasks/addons.sh"
+    while read -r name id state message; do
+        [[ -n "$name" ]] || continue
+        pairs+=("$name" "$(json::object id "$(json::string "$id")" \
+            state "$(json::string "$state")" \
+            message "$(json::string "$message")")")
+    done < <(addons::states)
     json::object "${pairs[@]}"
 }
 

@@ -13,9 +13,7 @@ keep_join_tokens::main() {
         [[ "$seen" != *"$token"* ]] || continue
         seen+="$token "
         keep_join_tokens::secret "$token" \
-            $(((at / 3600 + 2) * 3600 + TOKEN_SKEW)) |
-            kube::as_admin apply --server-side --force-conflicts \
-                --field-manager magnum --validate=false --filename - >/dev/null
+            $(((at / 3600 + 2) * 3600 + TOKEN_SKEW)) | kube::apply
     done
 }
 

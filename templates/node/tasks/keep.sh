@@ -13,6 +13,7 @@ keep::main() {
         fi
         keep::task orders || true
         keep::task approve-nodes || true
+        keep::task addons || true
         if ((EPOCHSECONDS - certificates >= 21600)); then
             certificates="$EPOCHSECONDS"
             keep::task renew-certificates || true

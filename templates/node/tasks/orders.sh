@@ -89,6 +89,7 @@ orders::execute() {
     orders::each_node taints
     orders::remove_etcd
     orders::delete_nodes
+    orders::addons
     [[ -z "$ORDERS_PROBLEM" ]] || state=failed
     ORDERS_PROBLEM="$(redact <<<"${ORDERS_PROBLEM:0:400}")"
     retry 4 orders::publish "$state" || fail "The orders could not be noted."
@@ -125,9 +126,7 @@ orders::publish() {
             namespace '"kube-system"')" \
         data "$(json::object seq "\"${ORDERS[seq]}\"" state "\"$1\"" \
             restrict "\"$restrict\"" expected "\"${expected% }\"" \
-            message "$(json::string "$ORDERS_PROBLEM")")" |
-        kube::as_admin apply --server-side --force-conflicts \
-            --field-manager magnum --validate=false --filename - >/dev/null
+            message "$(json::string "$ORDERS_PROBLEM")")" | kube::apply
 }
 
 # orders::each_node labels|taints. A Node that is gone needs neither.
@@ -179,6 +178,14 @@ orders::delete_nodes() {
             --ignore-not-found --wait=false 2>&1)" ||
             orders::problem "$node is not deleted: ${error##*$'\n'}"
     done < <(orders::list delete_nodes)
+}
+
+# They take longer than orders may: the task addons goes on with them.
+orders::addons() {
+    local error
+    [[ -n "${ORDERS[addons]:-}" ]] || return 0
+    error="$(kube::apply <<<"${ORDERS[addons]}" 2>&1)" ||
+        orders::problem "add-ons: ${error##*$'\n'}"
 }
 
 orders::remove_etcd() {

@@ -130,16 +130,6 @@ def _boards(draw, names, nodes):
         seconds=st.just({}),
         version=st.just(VERSION),
         error=st.none() | _errors(),
-        addons=st.dictionaries(
-            st.sampled_from(("cni", "ccm")),
-            st.builds(
-                board.AddonState,
-                state=st.sampled_from(("done", "failed", "waiting")),
-                required=st.booleans(),
-                message=WORDS.map(board.printable),
-            ),
-            max_size=2,
-        ),
         signed=st.booleans(),
     )
     node = st.builds(
@@ -156,6 +146,16 @@ def _boards(draw, names, nodes):
         time=AGES.map(lambda age: NOW - age),
         nodes=st.fixed_dictionaries({}, optional=dict.fromkeys(nodes, node)),
         signed=st.just(True),
+        addons=st.dictionaries(
+            st.sampled_from(("cni", "ccm")),
+            st.builds(
+                board.AddonState,
+                id=st.sampled_from(("1", "2")),
+                state=st.sampled_from(("done", "failed", "waiting")),
+                message=WORDS.map(board.printable),
+            ),
+            max_size=2,
+        ),
     )
     one = st.builds(board.Board, report=report, digest=digest)
     return draw(st.fixed_dictionaries({}, optional=dict.fromkeys(names, one)))
@@ -325,6 +325,16 @@ def _standing_orders(nodes):
         sent=AGES.map(lambda age: NOW - age),
         expected=some if nodes else st.just(()),
         removed=some if nodes else st.just(()),
+        addons=st.dictionaries(
+            st.sampled_from(("cni", "ccm")),
+            st.builds(
+                state_module.OrderedAddon,
+                id=st.sampled_from(("1", "2")),
+                required=st.booleans(),
+                removes=st.booleans(),
+            ),
+        ),
+        addons_for=st.sampled_from(("", f" {VERSION}")),
         settings=st.fixed_dictionaries(
             {},
             optional={
@@ -406,7 +416,6 @@ def finished(**changes):
         seconds={},
         version=VERSION,
         error=None,
-        addons={"cni": board.AddonState(state="done", required=True)},
         signed=True,
     )
     digest = board.Digest(
@@ -418,6 +427,7 @@ def finished(**changes):
             )
             for name in names
         },
+        addons={"cni": board.AddonState(id="1", state="done")},
     )
     operation = state_module.Operation(
         id="create-1", kind="create", started=NOW - 100
@@ -435,6 +445,10 @@ def finished(**changes):
                 secret_ref="secret",
                 orders=state_module.StandingOrders(
                     seq=1,
+                    addons={
+                        "cni": state_module.OrderedAddon(id="1", required=True)
+                    },
+                    addons_for=f"{record.addons_from} {VERSION}",
                     settings={
                         one.uuid: state_module.GroupSettings()
                         for one in groups

@@ -7,9 +7,12 @@ import hypothesis
 from hypothesis import strategies as st
 import testtools
 
+from magnum_k8s_driver.converge import addon_states
 from magnum_k8s_driver.converge import readiness
 from magnum_k8s_driver.converge import sentences
 from magnum_k8s_driver.model import board
+from magnum_k8s_driver.model import record as record_module
+from magnum_k8s_driver.model import state as state_module
 from magnum_k8s_driver.ports import heat
 from tests.unit.converge import states
 from tests.unit.converge import test_plan
@@ -101,6 +104,27 @@ class TestPlain(testtools.TestCase):
         )
 
 
+def addon(required, **said):
+    """Return a cluster with one add-on of which that is said."""
+    observed = states.finished()
+    cluster = observed.cluster
+    orders = dataclasses.replace(
+        cluster.state.orders,
+        addons={"cni": state_module.OrderedAddon(id="1", required=required)},
+    )
+    one = cluster.boards["0"]
+    told = board.AddonState(**{"id": "1", **said})
+    digest = dataclasses.replace(one.digest, addons={"cni": told})
+    return dataclasses.replace(
+        observed,
+        cluster=dataclasses.replace(
+            cluster,
+            state=dataclasses.replace(cluster.state, orders=orders),
+            boards={"0": dataclasses.replace(one, digest=digest)},
+        ),
+    )
+
+
 class TestProblems(testtools.TestCase):
     def with_stack(self, observed, **changes):
         stack = dataclasses.replace(observed.cluster.stack, **changes)
@@ -152,28 +176,42 @@ class TestProblems(testtools.TestCase):
             readiness.problems(observed),
         )
 
-    def test_required_addon(self):
+    def test_addons(self):
+        failed = "Add-on cni failed: no image."
+        for required in (True, False):
+            observed = addon(required, state="failed", message="no image.")
+            problems = readiness.problems(observed)
+            self.assertEqual((failed,) if required else (), problems)
+            self.assertEqual(not required, readiness.is_complete(observed))
+            told = addon_states.complaints(observed)
+            self.assertEqual(() if required else (failed,), told)
+
+    def test_required_addon_that_is_waited_for(self):
+        observed = addon(True, state="installing", message="pulling")
+        self.assertEqual((), readiness.problems(observed))
+        self.assertFalse(readiness.is_complete(observed))
+        self.assertEqual(("cni (pulling)",), addon_states.waiting(observed))
+
+    def test_what_is_said_of_an_older_addon_does_not_count(self):
+        observed = addon(True, id="0", state="failed")
+        self.assertEqual((), readiness.problems(observed))
+        self.assertFalse(readiness.is_complete(observed))
+
+    def test_addons_of_other_labels_are_due(self):
         observed = states.finished()
-        one = observed.cluster.boards["0"]
-        for required, count in ((True, 1), (False, 0)):
-            addon = board.AddonState(
-                state="failed", required=required, message="no image"
+        self.assertFalse(addon_states.is_due(observed))
+        record = dataclasses.replace(observed.record, addons_from="new")
+        changed = dataclasses.replace(observed, record=record)
+        self.assertTrue(addon_states.is_due(changed))
+        self.assertFalse(readiness.is_complete(changed))
+
+    def test_failed_addon_is_tried_again_by_a_resize(self):
+        for state, again in (("failed", True), ("done", False)):
+            removal = record_module.Removal(group_uuid="any")
+            observed = dataclasses.replace(
+                addon(False, state=state), removal=removal
             )
-            found = dataclasses.replace(
-                one,
-                report=dataclasses.replace(one.report, addons={"cni": addon}),
-            )
-            changed = dataclasses.replace(
-                observed,
-                cluster=dataclasses.replace(
-                    observed.cluster, boards={"0": found}
-                ),
-            )
-            problems = readiness.problems(changed)
-            self.assertEqual(
-                ("Add-on cni failed: no image.",) * count, problems
-            )
-            self.assertEqual(not required, readiness.is_complete(changed))
+            self.assertEqual(again, addon_states.is_due(observed))
 
 
 class TestNodes(testtools.TestCase):

@@ -186,7 +186,9 @@ class TestHundredWorkers(testtools.TestCase):
                 rf"(, waiting for 1)?, workers \d+/100 at {NEW}"
                 r"(, draining \d+)?(, waiting for \d+)?\.$"
                 # Heat is about to forget the target.
-                r"|^Control plane 1/1 ready, workers 100/100 ready\.$",
+                r"|^Control plane 1/1 ready, workers 100/100 ready\.$"
+                # Add-ons follow when the nodes are there.
+                r"|^Control plane 1/1 ready, workers 100/100 ready, waiting ",
             )
         return self.sim.cloud.calls.count("heat", "update") - self.before
 

@@ -63,7 +63,6 @@ def document(**changes):
         "seconds": {"init": 31.5},
         "version": "v1.36.4",
         "error": None,
-        "addons": {"cni": {"state": "done", "required": True}},
         **changes,
     }
 
@@ -107,7 +106,6 @@ class TestRoundTrip(testtools.TestCase):
                 seconds={"init": 31.5},
                 version="v1.36.4",
                 error=None,
-                addons={"cni": board.AddonState(state="done", required=True)},
                 signed=True,
             ),
             found,
@@ -119,6 +117,15 @@ class TestRoundTrip(testtools.TestCase):
         node = found.nodes["prod-worker-0"]
         self.assertTrue(node.ready)
         self.assertEqual("create-1", node.operation)
+
+    def test_addons(self):
+        said = {"id": "0123", "state": "failed", "message": "no\nchart"}
+        entry = digest(addons={"cni": said, "ccm": "?"})
+        found = board.read_board(metadata(digest=entry), KEY).digest
+        expected = board.AddonState(
+            id="0123", state="failed", message="no chart"
+        )
+        self.assertEqual({"cni": expected}, found.addons)
 
     @settings
     @hypothesis.given(DOCUMENTS, st.none() | st.binary(min_size=1))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from magnum_k8s_driver.model import labels
 from magnum_k8s_driver.model import retired_labels
+from magnum_k8s_driver.model import unbuilt
 
 # Every label of Magnum 22.0.0's Heat driver (k8s_fedora_coreos_v1).
 HEAT_DRIVER_LABELS = """
@@ -243,12 +244,13 @@ class WarningTests(unittest.TestCase):
         self.assertEqual("Label team is unknown and ignored.", text)
 
     def test_declared_but_not_built(self):
-        for name in labels.NOT_YET_HONOURED:
+        for name in unbuilt.UNBUILT:
             self.assertIn(name, NAMES)
             self.assertFalse(getattr(labels.Labels(), name))
         value = {"ingress_controller": "octavia"}
-        (text,) = labels.parse(value).warnings
-        self.assertIn("not honoured", text)
+        (one,) = unbuilt.problems(labels.parse(value).labels)
+        self.assertEqual("label ingress_controller", one.subject)
+        self.assertIn("cannot install", one.sentence)
 
 
 class DefaultsTests(unittest.TestCase):

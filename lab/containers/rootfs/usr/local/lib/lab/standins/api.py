@@ -276,6 +276,10 @@ class Action:
         return status(200, "", "deleted")
 
     def _write(self, body: dict) -> dict:
+        if self._resource == "jobs":
+            # No image can be pulled here, so Jobs have nothing to do.
+            done = [{"type": "Complete", "status": "True"}]
+            body["status"] = {"succeeded": 1, "conditions": done}
         return self._store.write(self._resource, self._namespace, body)
 
     def _sign(self, current: dict, body: dict) -> dict:

@@ -15,6 +15,9 @@ RESOURCES = {
     "secrets": ("", "v1", "Secret", True),
     "configmaps": ("", "v1", "ConfigMap", True),
     "pods": ("", "v1", "Pod", True),
+    "serviceaccounts": ("", "v1", "ServiceAccount", True),
+    "jobs": ("batch", "v1", "Job", True),
+    "storageclasses": ("storage.k8s.io", "v1", "StorageClass", False),
     "certificatesigningrequests": (
         "certificates.k8s.io",
         "v1",

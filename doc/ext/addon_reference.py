@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Directives that list add-ons from where the driver declares them.
+
+``magnum-addons`` lists them all in the order of their installation,
+``magnum-addon-versions`` their charts per Kubernetes minor, and
+``unbuilt-addons`` the labels that are refused.
+"""
+
+from typing import Any
+
+import label_reference
+
+from magnum_k8s_driver.addons import catalogue
+from magnum_k8s_driver.model import unbuilt
+from magnum_k8s_driver.render import releases
+
+
+class Addons(label_reference.LabelDirective):
+    """Every add-on with who asks for it."""
+
+    def lines(self) -> list[str]:
+        found = []
+        for one in catalogue.ALL:
+            need = "required" if one.required else "optional"
+            found += [
+                f"``{one.name}``",
+                f"   {one.title}. Asked for by: {one.asked_by}. {need.title()}"
+                f", namespace ``{one.namespace}``.",
+                "",
+            ]
+        return found
+
+
+class Versions(label_reference.LabelDirective):
+    """Every chart with its version for each minor."""
+
+    def lines(self) -> list[str]:
+        found = []
+        minors = releases.read_releases()
+        for one in catalogue.ALL:
+            if not one.has_chart:
+                continue
+            charts = {
+                minor: release.addons[one.name]
+                for minor, release in minors.items()
+            }
+            (where,) = {(c.repository, c.chart) for c in charts.values()}
+            told = ", ".join(
+                f"{minor}: {chart.version}" for minor, chart in charts.items()
+            )
+            found += [
+                f"``{one.name}``",
+                f"   Chart ``{where[1]}`` of {where[0]} ({told}).",
+                "",
+            ]
+        return found
+
+
+class Unbuilt(label_reference.LabelDirective):
+    """Labels that ask for what is not there."""
+
+    def lines(self) -> list[str]:
+        return [
+            line
+            for name, what in unbuilt.UNBUILT.items()
+            for line in (f"``{name}``", f"   Asks for {what}.", "")
+        ]
+
+
+def setup(app: Any) -> dict[str, Any]:
+    app.add_directive("magnum-addons", Addons)
+    app.add_directive("magnum-addon-versions", Versions)
+    app.add_directive("unbuilt-addons", Unbuilt)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

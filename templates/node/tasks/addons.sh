@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Add-ons, one after the other: what the driver's orders left in a ConfigMap.
+# The member with the Lease goes on where the last one was; what is known of
+# each is in another ConfigMap.
+
+ADDONS_STATES=magnum-addon-states
+ADDONS_LABEL=magnum.openstack.org/addon-id
+
+addons::main() {
+    local plan open=false blocked=false pairs=() name id kind state
+    local -A states=()
+    plan="$(addons::data magnum-addons '{{.order}}')" ||
+        fail "The add-ons cannot be read."
+    [[ -n "$plan" ]] || return 0
+    addons::read_states
+    while read -r name id _ kind; do
+        addons::is_over "$name" "$id" || open=true
+    done <<<"$plan"
+    "$open" || return 0
+    lease::take || return 0
+    trap lease::release EXIT
+    addons::read_states
+    while read -r name id _ kind; do
+        if ! addons::is_over "$name" "$id"; then
+            state=waiting
+            "$blocked" || state="$(addons::advance "$name" "$id" "$kind")"
+            states["$name"]="$id $state"
+            addons::is_over "$name" "$id" || blocked=true
+        fi
+        pairs+=("$name" "$(json::string "${states[$name]}")")
+    done <<<"$plan"
+    addons::write "${pairs[@]}" || fail "The add-ons' states are not noted."
+}
+
+# addons::data CONFIGMAP TEMPLATE: nothing when there is none.
+addons::data() {
+    kube::as_admin --namespace kube-system get configmap "$1" \
+        --ignore-not-found --output "go-template={{with .data}}$2{{end}}"
+}
+
+addons::read_states() {
+    local name state
+    states=()
+    while read -r name state; do
+        [[ -z "$name" ]] || states["$name"]="$state"
+    done < <(addons::states)
+}
+
+# One line for each: name, id, state, message.
+addons::states() {
+    addons::data "$ADDONS_STATES" \
+        "{{range \$name, \$state := .}}{{\$name}} {{\$state}}
+{{end}}"
+}
+
+addons::is_over() {
+    [[ "${states["$1"]:-} " == "$2 "@(done|failed)" "* ]]
+}
+
+# addons::advance NAME ID KIND: says the state, perhaps with a message.
+addons::advance() {
+    local job="magnum-addon-$1" found="" error template
+    if [[ "$3" == job ]]; then
+        template="{{index .metadata.labels \"$ADDONS_LABEL\"}}"
+        template+='{{with .status}}{{range .conditions}}'
+        template+='{{if eq .status "True"}} {{.type}}{{end}}{{end}}{{end}}'
+        found="$(kube::as_admin --namespace kube-system get job "$job" \
+            --ignore-not-found --output "go-template=$template" 2>&1)" ||
+            found="$2"
+    fi
+    case "$found" in
+        "$2 "*Complete*) printf 'done' ;;
+        "$2 "*Failed*) printf 'failed %s' "$(addons::says "$job")" ;;
+        "$2"*) printf 'installing %s' "$(addons::says "$job")" ;;
+        *)
+            if error="$(addons::apply "$@" "$found" 2>&1)"; then
+                if [[ "$3" == job ]]; then
+                    printf installing
+                else
+                    printf 'done'
+                fi
+            else
+                printf 'installing %s' "$(redact <<<"${error##*$'\n'}")"
+            fi
+            ;;
+    esac
+}
+
+# addons::apply NAME ID KIND OLD: a Job cannot be changed, so an old one goes.
+addons::apply() {
+    local text
+    [[ -z "$4" ]] || kube::as_admin --namespace kube-system delete job \
+        "magnum-addon-$1" --ignore-not-found >/dev/null
+    text="$(addons::data magnum-addons "{{index . \"$1\"}}")" || return 1
+    text="${text//@cloud-id@/"$(config::get secrets cloud id)"}"
+    text="${text//@cloud-secret@/"$(config::get secrets cloud secret)"}"
+    kube::apply <<<"$text"
+}
+
+# The last line of a Job's newest pod, or why that does not start.
+addons::says() {
+    local template='{{range .items}}{{with .status}}'
+    template+='{{range .containerStatuses}}{{range .state}}'
+    template+='{{with .message}}{{.}}{{"\n"}}{{end}}{{end}}{{end}}'
+    template+='{{end}}{{end}}'
+    kube::as_admin --namespace kube-system get pods \
+        --selector "job-name=$1" --sort-by .metadata.creationTimestamp \
+        --output "go-template=$template" 2>/dev/null |
+        grep -v '^[[:space:]]*$' | tail -n 1 | redact || true
+}
+
+addons::write() {
+    json::object apiVersion '"v1"' kind '"ConfigMap"' \
+        metadata "$(json::object name "\"$ADDONS_STATES\"" \
+            namespace '"kube-system"')" \
+        data "$(json::object "$@")" | kube::apply
+}

@@ -1,0 +1,368 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What clusters are told of add-ons."""
+
+import configparser
+import dataclasses
+import itertools
+import json
+import re
+
+import testtools
+
+from magnum_k8s_driver.addons import addon
+from magnum_k8s_driver.addons import catalogue
+from magnum_k8s_driver.addons import cloud_config
+from magnum_k8s_driver.model import orders
+from magnum_k8s_driver.render import addon_orders
+from magnum_k8s_driver.render import materials
+from magnum_k8s_driver.render import releases
+from tests import node_samples
+from tests import samples
+
+PLACE = addon.Place(network_id="net-1", subnet_id="subnet-1")
+KEY = node_samples.secrets().board_key
+CNIS = ("calico", "cilium", "flannel")
+DISTROS = ("ubuntu", "debian", "rocky", "flatcar", "fcos")
+MIRROR = {
+    "container_infra_prefix": "mirror.example:5000/k8s/",
+    "chart_mirror": "https://mirror.example/charts",
+}
+ADDRESS = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:io|com|org|dev|github)")
+NAMES = (
+    "storageclass.kubernetes.io",
+    "node.kubernetes.io",
+    "magnum.openstack",
+)
+
+
+def spec_of(minor="1.36", cni="calico", distro="ubuntu", labels=None):
+    version = releases.read_releases()[minor].kubernetes_version
+    spec = samples.spec()
+    return dataclasses.replace(
+        spec,
+        kubernetes_version=version,
+        network=dataclasses.replace(spec.network, cni=cni),
+        control_plane=dataclasses.replace(
+            spec.control_plane, kubernetes_version=version, distro=distro
+        ),
+        cloud=dataclasses.replace(
+            spec.cloud, volume_types=("__DEFAULT__", "Fast SSD", "hdd")
+        ),
+        labels=dataclasses.replace(spec.labels, **(labels or {})),
+    )
+
+
+def job(entry):
+    (found,) = [one for one in entry.objects if one["kind"] == "Job"]
+    return found
+
+
+def container(entry):
+    return job(entry)["spec"]["template"]["spec"]["containers"][0]
+
+
+def values(entry):
+    (found,) = [
+        one
+        for one in entry.objects
+        if one["kind"] == "Secret" and "values.json" in one["stringData"]
+    ]
+    return json.loads(found["stringData"]["values.json"])
+
+
+def by_name(spec, **options):
+    found = addon_orders.entries(spec, PLACE, **options)
+    return {one.name: one for one in found}
+
+
+class EveryClusterTest(testtools.TestCase):
+    def test_every_minor_network_and_distro(self):
+        minors = [*releases.read_releases()]
+        self.assertEqual(["1.35", "1.36", "1.37"], minors)
+        kinds = [*itertools.product(minors, CNIS, DISTROS)]
+        self.assertEqual(45, len(kinds))
+        for minor, cni, distro in kinds:
+            spec = spec_of(minor, cni, distro)
+            found = addon_orders.entries(spec, PLACE)
+            self.assertEqual(
+                ["access", "cloud-config", cni, "cloud-controller"]
+                + ["cinder-csi", "metrics-server"],
+                [one.name for one in found],
+            )
+            self.assertFalse(found[-1].required)
+            self.assertTrue(all(one.required for one in found[:-1]))
+            text = addon_orders.config_map(found)
+            self.assertEqual(text, addon_orders.config_map(found))
+            wanted = orders.Orders(seq=1, addons=text)
+            metadata = orders.encode(wanted, KEY)
+            # Beside sealed secrets there is room for twice as much.
+            self.assertLess(len(metadata), 25)
+            self.assertEqual(wanted, orders.decode(metadata, KEY))
+
+    def test_table_knows_every_chart(self):
+        charts = {one.name for one in catalogue.ALL if one.has_chart}
+        for release in releases.read_releases().values():
+            self.assertEqual(charts, {*release.addons})
+            for component in release.addons.values():
+                self.assertTrue(component.repository.startswith("https://"))
+
+    def test_names_are_names(self):
+        names = [one.name for one in catalogue.ALL]
+        self.assertEqual(len(names), len({*names}))
+        for name in names:
+            self.assertRegex(name, "^[a-z][a-z0-9-]{1,40}$")
+            self.assertNotEqual(addon_orders.ORDER, name)
+
+
+class JobTest(testtools.TestCase):
+    def test_helm(self):
+        command = container(by_name(spec_of())["calico"])["command"]
+        self.assertEqual(["sh", "-c"], command[:2])
+        self.assertEqual(
+            ["tigera-operator", "calico", "tigera-operator", "--repo"]
+            + ["https://docs.tigera.io/calico/charts", "--version", "v3.31.7"]
+            + ["--values", "/values/values.json", "--wait", "--timeout", "5m"],
+            command[4:],
+        )
+
+    def test_runs_before_there_is_a_network(self):
+        pod = job(by_name(spec_of())["calico"])["spec"]["template"]["spec"]
+        self.assertTrue(pod["hostNetwork"])
+        self.assertEqual(
+            {
+                "node-role.kubernetes.io/control-plane",
+                "node.kubernetes.io/not-ready",
+                "node.cloudprovider.kubernetes.io/uninitialized",
+            },
+            {one["key"] for one in pod["tolerations"]},
+        )
+
+    def test_id_changes_with_the_values_only(self):
+        one = by_name(spec_of())
+        two = by_name(spec_of(labels={"calico_ipv4pool_ipip": "Always"}))
+        self.assertNotEqual(one["calico"].id, two["calico"].id)
+        for name in one.keys() - {"calico"}:
+            self.assertEqual(one[name].id, two[name].id)
+        again = by_name(spec_of(), attempt=7)
+        self.assertEqual(f"{one['calico'].id}-7", again["calico"].id)
+
+    def test_proxy(self):
+        proxy = dataclasses.replace(
+            spec_of().proxy,
+            https="http://proxy:3128",
+            no_proxy=("10.0.0.0/8",),
+        )
+        spec = dataclasses.replace(spec_of(), proxy=proxy)
+        self.assertEqual(
+            [
+                {"name": "HTTPS_PROXY", "value": "http://proxy:3128"},
+                {"name": "NO_PROXY", "value": "10.0.0.0/8,.svc"},
+            ],
+            container(by_name(spec)["cinder-csi"])["env"],
+        )
+
+
+class SwitchTest(testtools.TestCase):
+    def test_switched_off_is_removed_first(self):
+        before = [*by_name(spec_of())]
+        spec = spec_of(labels={"metrics_server_enabled": False})
+        first, *rest = addon_orders.entries(spec, PLACE, before=before)
+        self.assertEqual("metrics-server", first.name)
+        self.assertTrue(first.removes)
+        self.assertFalse(first.required)
+        self.assertEqual(
+            ["helm", "uninstall", "metrics-server", "--namespace"]
+            + ["kube-system", "--ignore-not-found", "--wait"],
+            container(first)["command"][:7],
+        )
+        self.assertNotIn("metrics-server", [one.name for one in rest])
+
+    def test_left_out_by_the_operator(self):
+        found = by_name(spec_of(), left_out=("calico", "cinder-csi"))
+        self.assertNotIn("calico", found)
+        self.assertIn("cloud-controller", found)
+        charts = [one.name for one in catalogue.ALL if one.has_chart]
+        self.assertEqual(
+            ["cloud-config"], [*by_name(spec_of(), left_out=charts)]
+        )
+
+    def test_no_cloud(self):
+        labels = {"cloud_provider_enabled": False, "cinder_csi_enabled": False}
+        self.assertEqual(
+            ["access", "calico", "metrics-server"],
+            [*by_name(spec_of(labels=labels))],
+        )
+
+
+class ValuesTest(testtools.TestCase):
+    def test_calico(self):
+        spec = spec_of(labels={"calico_ipv4pool_ipip": "CrossSubnet"})
+        network = values(by_name(spec)["calico"])["installation"]
+        (pool,) = network["calicoNetwork"]["ipPools"]
+        self.assertEqual("IPIPCrossSubnet", pool["encapsulation"])
+        self.assertEqual(spec.network.pod_cidr, pool["cidr"])
+
+    def test_flannel(self):
+        spec = spec_of(cni="flannel", labels={"flannel_backend": "host-gw"})
+        found = values(by_name(spec)["flannel"])
+        self.assertEqual("host-gw", found["flannel"]["backend"])
+        self.assertEqual(spec.network.pod_cidr, found["podCidr"])
+
+    def test_cloud_controller_manager(self):
+        found = values(by_name(spec_of())["cloud-controller"])
+        self.assertEqual({"name": samples.CLUSTER_UUID}, found["cluster"])
+        self.assertEqual("cloud-config", found["secret"]["name"])
+
+    def test_storage_classes(self):
+        found = [
+            one
+            for one in by_name(spec_of())["cinder-csi"].objects
+            if one["kind"] == "StorageClass"
+        ]
+        self.assertEqual(
+            {
+                "cinder": {},
+                "cinder-default": {"type": "__DEFAULT__"},
+                "cinder-fast-ssd": {"type": "Fast SSD"},
+                "cinder-hdd": {"type": "hdd"},
+            },
+            {one["metadata"]["name"]: one["parameters"] for one in found},
+        )
+        defaults = [
+            one["metadata"]["name"]
+            for one in found
+            if "true" in one["metadata"]["annotations"].values()
+        ]
+        self.assertEqual(["cinder"], defaults)
+
+
+class CloudConfigTest(testtools.TestCase):
+    def files(self, **changes):
+        spec = spec_of(labels=changes.pop("labels", None))
+        cloud = dataclasses.replace(spec.cloud, **changes)
+        spec = dataclasses.replace(spec, cloud=cloud)
+        (secret,) = by_name(spec)["cloud-config"].objects
+        return secret["stringData"]
+
+    def read(self, text):
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.optionxform = str
+        parser.read_string(text)
+        return {
+            section: {k: v.strip('"') for k, v in parser[section].items()}
+            for section in parser.sections()
+        }
+
+    def test_every_key_is_recorded(self):
+        for changes in (
+            {},
+            {"ca_certificate": "PEM"},
+            {"verify": False},
+            {"labels": {"octavia_provider": "ovn"}},
+        ):
+            files = self.files(**changes)
+            for name in ("cloud.conf", "cinder-csi.conf"):
+                for section, found in self.read(files[name]).items():
+                    known = cloud_config.KNOWN_KEYS[section]
+                    self.assertLessEqual(set(found), known)
+
+    def test_access(self):
+        found = self.read(self.files(ca_certificate="PEM")["cloud.conf"])
+        self.assertEqual(
+            {
+                "auth-url": "https://keystone.example.com/v3",
+                "region": "RegionOne",
+                "application-credential-id": "@cloud-id@",
+                "application-credential-secret": "@cloud-secret@",
+                "ca-file": "/etc/config/ca.pem",
+            },
+            found["Global"],
+        )
+        found = self.read(self.files(ca_certificate="PEM")["cinder-csi.conf"])
+        self.assertEqual("/etc/kubernetes/ca.pem", found["Global"]["ca-file"])
+        self.assertEqual("PEM", self.files(ca_certificate="PEM")["ca.pem"])
+
+    def test_balancers(self):
+        labels = {"octavia_provider": "ovn"}
+        found = self.read(self.files(labels=labels)["cloud.conf"])
+        self.assertEqual(
+            {
+                "floating-network-id": samples.external_network().id,
+                "subnet-id": "subnet-1",
+                "lb-provider": "ovn",
+                "create-monitor": "true",
+                "manage-security-groups": "true",
+                "lb-method": "SOURCE_IP_PORT",
+            },
+            found["LoadBalancer"],
+        )
+
+
+class MirrorTest(testtools.TestCase):
+    def test_nothing_outside_the_mirror(self):
+        for minor, cni in itertools.product(("1.35", "1.37"), CNIS):
+            spec = spec_of(minor, cni, labels=MIRROR)
+            for entry in by_name(spec).values():
+                if not entry.job:
+                    continue
+                text = json.dumps([container(entry), values(entry)])
+                hosts = {
+                    one
+                    for one in ADDRESS.findall(text)
+                    if not one.startswith(NAMES) and one != "kubernetes.io"
+                }
+                hosts -= {"node-role.kubernetes.io"}
+                hosts -= {"node.cloudprovider.kubernetes.io"}
+                self.assertEqual(set(), hosts, entry.name)
+                self.assertIn("https://mirror.example/charts", text)
+                self.assertEqual(
+                    "mirror.example:5000/k8s/helm:3.19.0",
+                    container(entry)["image"],
+                )
+
+    def test_calico_takes_registry_and_path(self):
+        found = values(by_name(spec_of(labels=MIRROR))["calico"])
+        self.assertEqual(
+            ("mirror.example:5000/", "k8s"),
+            (
+                found["installation"]["registry"],
+                found["installation"]["imagePath"],
+            ),
+        )
+        self.assertEqual(
+            {"registry": "mirror.example:5000", "image": "k8s/operator"},
+            found["tigeraOperator"],
+        )
+
+    def test_registry_of_charts(self):
+        labels = {"chart_mirror": "oci://mirror.example/charts/"}
+        command = container(by_name(spec_of(labels=labels))["calico"])
+        self.assertEqual(
+            ["oci://mirror.example/charts/tigera-operator", "--version"],
+            command["command"][6:8],
+        )
+
+    def test_bill_names_what_values_name(self):
+        for minor, cni in itertools.product(("1.35", "1.36", "1.37"), CNIS):
+            spec = spec_of(minor, cni)
+            bill = materials.bill(spec)
+            images = {one["image"] for one in bill["images"]}
+            self.assertIn("docker.io/alpine/helm", images)
+            self.assertIn("registry.k8s.io/kube-apiserver", images)
+            for entry in by_name(spec).values():
+                if entry.job:
+                    self.assertLessEqual(
+                        set(_repositories(values(entry))),
+                        images | {"quay.io/cilium/operator"},
+                    )
+            self.assertEqual(4, len(bill["charts"]))
+            self.assertTrue(
+                all(one["digest"] is None for one in bill["images"])
+            )
+
+
+def _repositories(data):
+    for key, value in data.items() if isinstance(data, dict) else ():
+        if key == "repository":
+            yield value
+        yield from _repositories(value)
