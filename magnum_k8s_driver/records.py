@@ -146,7 +146,7 @@ def commit_upgrade(
     template: Any,
     target: state.UpgradeTarget,
 ) -> None:
-    """Save what an upgrade has reached: template, version label, images.
+    """Save what an upgrade has reached: template, labels, images.
 
     Horizon offers only templates whose ``kube_tag`` is greater than the
     cluster's, so the label is set even where nobody had set it before.
@@ -157,7 +157,12 @@ def commit_upgrade(
             row.labels = _tagged(row.labels, target.version)
             row.image_id = template.image_id
             row.save()
-    cluster.labels = _tagged(cluster.labels, target.version)
+    cluster.labels = _tagged(
+        upgrade_request.with_addon_labels(
+            cluster.labels or {}, template.labels or {}
+        ),
+        target.version,
+    )
     cluster.cluster_template_id = template.uuid
     cluster.save()
 

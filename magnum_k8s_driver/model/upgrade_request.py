@@ -10,6 +10,12 @@ from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.model import version as version_module
 
 VERSION_LABEL = "kube_tag"
+ADDON_LABELS = (
+    "chart_mirror",
+    "cinder_csi_enabled",
+    "metrics_server_enabled",
+)
+"""Labels that a cluster takes over from the template of an upgrade."""
 
 _FIXED = {
     "server_type": "kind of server",
@@ -35,7 +41,10 @@ def upgraded_inputs(
     """
     return dataclasses.replace(
         template,
-        labels=_versioned(current.labels, template_labels),
+        labels=_versioned(
+            with_addon_labels(current.labels, template_labels),
+            template_labels,
+        ),
         node_groups=tuple(
             dataclasses.replace(
                 group,
@@ -45,6 +54,21 @@ def upgraded_inputs(
             for group in current.node_groups
         ),
     )
+
+
+def with_addon_labels(
+    labels: Mapping[str, str], template_labels: Mapping[str, str]
+) -> dict[str, str]:
+    """Return labels of a cluster with what a template says of add-ons.
+
+    Labels that shape machines or the network stay as the cluster was made.
+    """
+    taken = {
+        name: template_labels[name]
+        for name in ADDON_LABELS
+        if name in template_labels
+    }
+    return {**labels, **taken}
 
 
 def problems(

@@ -198,8 +198,8 @@ class TestHundredWorkers(testtools.TestCase):
             self.assertIn(one, told)
 
     def test_in_place(self):
-        # Target in, one control plane, ten batches, target out.
-        self.assertEqual(13, self.upgrade())
+        # Target in, one control plane, ten batches, target out, add-ons.
+        self.assertEqual(14, self.upgrade())
         self.assert_told(
             *(
                 f"workers {done}/100 at {NEW}, waiting for 10."
@@ -210,7 +210,7 @@ class TestHundredWorkers(testtools.TestCase):
     def test_by_image(self):
         # Beside that: each batch joins, is announced, and lets the old drain;
         # those go when the next ones come, the last by themselves.
-        self.assertEqual(2 + 1 + 10 * 3 + 1, self.upgrade("new-image"))
+        self.assertEqual(2 + 1 + 10 * 3 + 2, self.upgrade("new-image"))
         self.assert_told(
             *(
                 f"workers {done}/100 at {NEW}, draining 10."

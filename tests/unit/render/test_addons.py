@@ -316,7 +316,7 @@ class MirrorTest(testtools.TestCase):
                 self.assertEqual(set(), hosts, entry.name)
                 self.assertIn("https://mirror.example/charts", text)
                 self.assertEqual(
-                    "mirror.example:5000/k8s/helm:3.19.0",
+                    "mirror.example:5000/k8s/helm:4.2.3",
                     container(entry)["image"],
                 )
 
