@@ -23,6 +23,7 @@ from magnum_k8s_driver.render import node_document
 DOCUMENT_PATH = "/etc/magnum/node.json"
 PROGRAM_DIRECTORY = "/opt/magnum"
 ARCHIVE_PATH = f"{PROGRAM_DIRECTORY}/node.tar.xz"
+_LIBRARIES = "node/lib/all.sh"
 UNIT = "magnum-node.service"
 UNIT_PATH = f"/etc/systemd/system/{UNIT}"
 
@@ -74,8 +75,28 @@ def node_files(
 
 
 def program_files() -> tuple[NodeFile, ...]:
-    """Return the node program, ``templates/node``, as it lies on a node."""
-    return tuple(_program_file(path) for path in templates.list_files("node"))
+    """Return the node program, ``templates/node``, as it lies on a node.
+
+    Its libraries lie there as one file: each name in the archive would take
+    forty bytes.
+    """
+    found = {
+        path: _program_file(path) for path in templates.list_files("node")
+    }
+    every = found[_LIBRARIES]
+    lines = [every.content.split(b"\n", 1)[0] + b"\n"]
+    for name in _library_names():
+        one = found.pop(f"node/lib/{name}.sh")
+        lines.append(one.content.split(b"\n", 1)[1])
+    found[_LIBRARIES] = dataclasses.replace(every, content=b"".join(lines))
+    return tuple(found.values())
+
+
+def _library_names() -> list[str]:
+    """Return the libraries in the order in which ``all.sh`` has them."""
+    text = templates.read_text(_LIBRARIES).replace("\\\n", " ")
+    listed = text.partition("for library in ")[2].partition(";")[0]
+    return listed.split()
 
 
 def archive(files: Iterable[NodeFile]) -> bytes:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What new members are told: secrets, user data, their entry in the list."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 
 from magnum_k8s_driver import exceptions
@@ -204,19 +204,7 @@ def dispatched(
     if dispatch is None:
         return state
     _reference, bundle = read_secret(scene)
-    wanted, known, made_from = dispatch.orders, state.orders.addons, ""
-    if dispatch.addons_for:
-        found = _addons(scene)
-        made_from = dispatch.addons_for
-        wanted = dataclasses.replace(
-            wanted, addons=addon_orders.config_map(found)
-        )
-        known = {
-            one.name: state_module.OrderedAddon(
-                id=one.id, required=one.required, removes=one.removes
-            )
-            for one in found
-        }
+    wanted, addons, addons_for = _with_addons(scene, dispatch)
     try:
         metadata = orders.encode(
             wanted,
@@ -236,10 +224,33 @@ def dispatched(
             removed=dispatch.removed,
             settings=dispatch.settings,
             metadata=metadata,
-            addons=known,
-            addons_for=made_from or state.orders.addons_for,
+            addons=addons,
+            addons_for=addons_for,
         ),
     )
+
+
+def _with_addons(
+    scene: scene_module.Scene, dispatch: dispatch_module.Dispatch
+) -> tuple[orders.Orders, Mapping[str, state_module.OrderedAddon], str]:
+    """Return orders with add-ons in them, if those are due.
+
+    And what is to be remembered: which they are and what they are made from.
+    """
+    last = scene.cluster.state.orders
+    if not dispatch.addons_for:
+        return dispatch.orders, last.addons, last.addons_for
+    found = _addons(scene)
+    wanted = dataclasses.replace(
+        dispatch.orders, addons=addon_orders.config_map(found)
+    )
+    known = {
+        one.name: state_module.OrderedAddon(
+            id=one.id, required=one.required, removes=one.removes
+        )
+        for one in found
+    }
+    return wanted, known, dispatch.addons_for
 
 
 def _addons(scene: scene_module.Scene) -> tuple[addon_orders.Entry, ...]:

@@ -4,7 +4,9 @@
 import dataclasses
 import json
 import pathlib
+import re
 import subprocess
+import tempfile
 import sys
 import tomllib
 
@@ -117,7 +119,8 @@ class FilesTest(testtools.TestCase):
         files = userdata.parse_files(worker())
         root = pathlib.Path(__file__).parents[3] / "templates" / "node"
         seen = 0
-        for path in root.rglob("*"):
+        libraries = {*(root / "lib").glob("*.sh")}
+        for path in {*root.rglob("*")} - libraries:
             if path.is_file():
                 below = path.relative_to(root)
                 found = files[f"/opt/magnum/{below}"]
@@ -127,7 +130,31 @@ class FilesTest(testtools.TestCase):
                     kept = [line.lstrip(b" ") for line in kept]
                 self.assertEqual(b"".join((first, *kept)), found)
                 seen += 1
-        self.assertGreater(seen, 30)
+        self.assertGreater(seen, 20)
+
+    def test_libraries_arrive_as_one(self):
+        """It defines what the single ones do."""
+        files = userdata.parse_files(worker())
+        root = pathlib.Path(__file__).parents[3] / "templates" / "node"
+        self.assertEqual(
+            ["/opt/magnum/lib/all.sh"],
+            [one for one in files if re.search("/lib/.*sh$", one)],
+        )
+        with tempfile.TemporaryDirectory() as directory:
+            bundle = pathlib.Path(directory, "lib", "all.sh")
+            bundle.parent.mkdir()
+            bundle.write_bytes(files["/opt/magnum/lib/all.sh"])
+            defined = [
+                subprocess.run(
+                    ["bash", "-euc", f"ROOT=; MAGNUM_HOME={home}; {LOAD}"],
+                    capture_output=True,
+                    check=True,
+                    text=True,
+                ).stdout
+                for home in (root, directory)
+            ]
+        self.assertGreater(defined[0].count("::"), 80)
+        self.assertEqual(*defined)
 
     def test_containerd_configuration_is_toml(self):
         files = userdata.parse_files(worker())
@@ -216,6 +243,9 @@ class PurityTest(testtools.TestCase):
         self.assertNotIn("member", document)
         self.assertNotIn("secrets", document)
         self.assertNotIn("board", document["signals"])
+
+
+LOAD = "source $MAGNUM_HOME/lib/all.sh; declare -f; compgen -v | sort"
 
 
 class SizeTest(testtools.TestCase):
