@@ -17,6 +17,7 @@ RESOURCES = {
     "pods": ("", "v1", "Pod", True),
     "serviceaccounts": ("", "v1", "ServiceAccount", True),
     "jobs": ("batch", "v1", "Job", True),
+    "leases": ("coordination.k8s.io", "v1", "Lease", True),
     "storageclasses": ("storage.k8s.io", "v1", "StorageClass", False),
     "certificatesigningrequests": (
         "certificates.k8s.io",
