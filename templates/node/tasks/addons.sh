@@ -3,33 +3,32 @@
 # The member with the Lease goes on where the last one was; what is known of
 # each is in another ConfigMap.
 
-ADDONS_STATES=magnum-addon-states
-ADDONS_LABEL=magnum.openstack.org/addon-id
-
 addons::main() {
-    local plan open=false blocked=false pairs=() name id kind state
+    local plan open=false blocked=false pairs=() name id kind state serial
     local -A states=()
     plan="$(addons::data magnum-addons '{{.order}}')" ||
         fail "The add-ons cannot be read."
     [[ -n "$plan" ]] || return 0
+    serial="$(config::get secrets serial)"
     addons::read_states
     while read -r name id _ kind; do
-        addons::is_over "$name" "$id" || open=true
+        addons::is_over "$name" "$id" "$kind" || open=true
     done <<<"$plan"
     "$open" || return 0
     lease::take || return 0
     trap lease::release EXIT
     addons::read_states
     while read -r name id _ kind; do
-        if ! addons::is_over "$name" "$id"; then
+        if ! addons::is_over "$name" "$id" "$kind"; then
             state=waiting
             "$blocked" || state="$(addons::advance "$name" "$id" "$kind")"
             states["$name"]="$id $state"
-            addons::is_over "$name" "$id" || blocked=true
+            addons::is_over "$name" "$id" job || blocked=true
         fi
         pairs+=("$name" "$(json::string "${states[$name]}")")
     done <<<"$plan"
-    addons::write "${pairs[@]}" || fail "The add-ons' states are not noted."
+    addons::write "${pairs[@]}" serial "\"$serial\"" ||
+        fail "The add-ons' states are not noted."
 }
 
 # addons::data CONFIGMAP TEMPLATE: nothing when there is none.
@@ -48,29 +47,31 @@ addons::read_states() {
 
 # One line for each: name, id, state, message.
 addons::states() {
-    addons::data "$ADDONS_STATES" \
+    addons::data magnum-addon-states \
         "{{range \$name, \$state := .}}{{\$name}} {{\$state}}
 {{end}}"
 }
 
+# addons::is_over NAME ID KIND: objects are applied again when the secrets of
+# this member, which stand in them, are others.
 addons::is_over() {
-    [[ "${states["$1"]:-} " == "$2 "@(done|failed)" "* ]]
+    [[ "${states["$1"]:-} " == "$2 "@(done|failed)" "* ]] &&
+        [[ "$3" == job || "${states[serial]:-}" == "$serial" ]]
 }
 
 # addons::advance NAME ID KIND: says the state, perhaps with a message.
 addons::advance() {
     local job="magnum-addon-$1" found="" error template
     if [[ "$3" == job ]]; then
-        template="{{index .metadata.labels \"$ADDONS_LABEL\"}}"
-        template+='{{with .status}}{{range .conditions}}'
-        template+='{{if eq .status "True"}} {{.type}}{{end}}{{end}}{{end}}'
+        template='{{index .metadata.labels "magnum.openstack.org/addon-id"}}'
+        template+='{{range .status.conditions}} {{.type}}={{.status}}{{end}}'
         found="$(kube::as_admin --namespace kube-system get job "$job" \
             --ignore-not-found --output "go-template=$template" 2>&1)" ||
             found="$2"
     fi
     case "$found" in
-        "$2 "*Complete*) printf 'done' ;;
-        "$2 "*Failed*) printf 'failed %s' "$(addons::says "$job")" ;;
+        "$2 "*Complete=True*) printf 'done' ;;
+        "$2 "*Failed=True*) printf 'failed %s' "$(addons::says "$job")" ;;
         "$2"*) printf 'installing %s' "$(addons::says "$job")" ;;
         *)
             if error="$(addons::apply "$@" "$found" 2>&1)"; then
@@ -99,9 +100,8 @@ addons::apply() {
 
 # The last line of a Job's newest pod, or why that does not start.
 addons::says() {
-    local template='{{range .items}}{{with .status}}'
-    template+='{{range .containerStatuses}}{{range .state}}'
-    template+='{{with .message}}{{.}}{{"\n"}}{{end}}{{end}}{{end}}'
+    local template='{{range .items}}{{range .status.containerStatuses}}'
+    template+='{{range .state}}{{with .message}}{{.}}{{"\n"}}{{end}}{{end}}'
     template+='{{end}}{{end}}'
     kube::as_admin --namespace kube-system get pods \
         --selector "job-name=$1" --sort-by .metadata.creationTimestamp \
@@ -111,7 +111,7 @@ addons::says() {
 
 addons::write() {
     json::object apiVersion '"v1"' kind '"ConfigMap"' \
-        metadata "$(json::object name "\"$ADDONS_STATES\"" \
+        metadata "$(json::object name '"magnum-addon-states"' \
             namespace '"kube-system"')" \
         data "$(json::object "$@")" | kube::apply
 }

@@ -50,7 +50,7 @@ digest::addons() {
     # shellcheck source=templates/node/tasks/addons.sh
     source "$MAGNUM_HOME/tasks/addons.sh"
     while read -r name id state message; do
-        [[ -n "$name" ]] || continue
+        [[ -n "$state" ]] || continue
         pairs+=("$name" "$(json::object id "$(json::string "$id")" \
             state "$(json::string "$state")" \
             message "$(json::string "$message")")")

@@ -64,7 +64,7 @@ class AddonsTest(base.NodeTestCase):
             f"{name.replace('_', '-')} {state}"
             for name, state in states.items()
         ]
-        self.api("states", "\n".join(lines) + "\n")
+        self.api("states", "\n".join([*lines, "serial "]) + "\n")
 
     def run_task(self):
         (self.machine.root / "api/applied").unlink(missing_ok=True)
@@ -82,7 +82,9 @@ class AddonsTest(base.NodeTestCase):
         *_, last = self.applied(result)
         self.assertEqual("magnum-addon-states", last["metadata"]["name"])
         return {
-            name: text.partition(" ")[2] for name, text in last["data"].items()
+            name: text.partition(" ")[2]
+            for name, text in last["data"].items()
+            if name != "serial"
         }
 
     def kinds(self, result):
@@ -128,7 +130,7 @@ class AddonsTest(base.NodeTestCase):
             cloud_config=f"{self.identity('cloud-config')} done",
             calico=f"{self.identity('calico')} installing",
         )
-        self.job("calico", " SuccessCriteriaMet Complete")
+        self.job("calico", " SuccessCriteriaMet=True Complete=True")
         result = self.run_task()
         told = self.told(result)
         self.assertEqual("done", told["calico"])
@@ -137,7 +139,7 @@ class AddonsTest(base.NodeTestCase):
 
     def test_failure_is_told_in_helms_last_line(self):
         self.states(calico=f"{self.identity('calico')} installing")
-        self.job("calico", " FailureTarget Failed")
+        self.job("calico", " FailureTarget=True Failed=True")
         self.api("pods", "Release exists\n \nError: chart not found\n\n")
         told = self.told(self.run_task())
         self.assertEqual("failed Error: chart not found", told["calico"])
@@ -155,7 +157,7 @@ class AddonsTest(base.NodeTestCase):
 
     def test_changed_addon_gets_another_job(self):
         self.states(calico="0123456789ab done")
-        self.api("job/magnum-addon-calico", "0123456789ab Complete")
+        self.api("job/magnum-addon-calico", "0123456789ab Complete=True")
         result = self.run_task()
         self.assertIn("magnum-addon-calico", result.text("/api/deleted"))
         self.assertEqual("installing", self.told(result)["calico"])
@@ -171,6 +173,21 @@ class AddonsTest(base.NodeTestCase):
         result = self.run_task()
         self.assertEqual([], self.applied(result))
         self.assertEqual("", result.text("/api/lease"))
+
+    def test_other_secrets_are_put_into_objects_again(self):
+        self.test_silent_when_all_is_over()
+        self.api("states", f"serial old\n{self.text_of_states()}")
+        result = self.run_task()
+        self.assertEqual(
+            [["ServiceAccount", "ClusterRoleBinding"], ["Secret"]],
+            self.kinds(result),
+        )
+        *_, last = self.applied(result)
+        self.assertEqual("", last["data"]["serial"])
+
+    def text_of_states(self):
+        text = (self.machine.root / "api/states").read_text()
+        return text.replace("serial \n", "")
 
     def test_waits_for_who_has_the_lease(self):
         self.api("lease", "other 2999-01-01T00:00:00Z 300 1")
