@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Benchmarks against the lab: ``python -m bench create|boot``.
+"""Benchmarks against the lab: ``python -m bench life|boot``.
 
 Every size is run in one go on the same lab, so the ratios between rows mean
 something even on a noisy machine; single figures do not.
@@ -10,7 +10,7 @@ import pathlib
 import sys
 
 from bench import boot
-from bench import create
+from bench import life
 
 
 def main() -> int:
@@ -18,7 +18,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser(
-        "create", help="create and delete clusters of several sizes"
+        "life", help="lead clusters of several sizes through their life"
     )
     one.add_argument(
         "sizes",
@@ -27,7 +27,8 @@ def main() -> int:
         default=[1, 10],
         help="numbers of workers",
     )
-    one.set_defaults(run=lambda given: create.run(given.sizes))
+    one.add_argument("--output", type=pathlib.Path, help="JSON file")
+    one.set_defaults(run=lambda given: life.run(given.sizes, given.output))
     one = commands.add_parser(
         "boot", help="boot nodes of ours and by hand, with real Kubernetes"
     )

@@ -26,7 +26,7 @@ import uuid
 import openstack
 from openstack import exceptions as sdk_exceptions
 
-from bench import create
+from bench import life
 from lab import failure
 from lab import process
 from lab import settings as lab_settings
@@ -157,7 +157,7 @@ class Bench:
             yield name
         finally:
             self._magnum.delete_cluster(made.id)
-            create.wait(lambda: self._magnum.find_cluster(made.id) is None)
+            life.wait(lambda: self._magnum.find_cluster(made.id) is None)
 
     def _await(self, cluster_id: str, wanted: str) -> None:
         def ended() -> bool:
@@ -170,7 +170,7 @@ class Bench:
                 raise SystemExit(f"{cluster.status}: {cluster.status_reason}")
             return bool(cluster.status == wanted)
 
-        create.wait(ended)
+        life.wait(ended)
 
     def _grow(self, name: str) -> None:
         cluster = self._magnum.find_cluster(name)
