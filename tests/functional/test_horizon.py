@@ -80,6 +80,8 @@ class HorizonTest(base.LabTest):
         self.make_a_template(new, NEW)
         self.make_a_cluster(old)
         self.watch_it_grow()
+        # Magnum answers 400 until it has saved a cluster's node groups.
+        self.assert_no_complaints("/api/container_infra/clusters/ - Failed")
         self.read_the_details()
         self.take_the_kubeconfig()
         self.show_the_certificate()
