@@ -282,7 +282,7 @@ class HorizonTest(base.LabTest):
         page.click(
             ".modal-content button.btn-danger", "Rotate Cluster Credentials"
         )
-        said = page.toast("credentials", shot="rotated")
+        said = page.toast("Credentials", shot="rotated")
         self.assertIn("Credentials successfully rotated", said)
         self.reach("UPDATE_COMPLETE", nodes="3", version=NEW)
 
