@@ -61,13 +61,21 @@ def complaints(observed: observed_module.Observed) -> tuple[str, ...]:
     return _sentences(observed, required=False)
 
 
+def failed(observed: observed_module.Observed) -> dict[str, str]:
+    """Return what Helm said last of each add-on that failed, by name."""
+    return {
+        name: said.message or "It gave no reason."
+        for name, _one, said in _told(observed)
+        if said.state == _FAILED
+    }
+
+
 def attempt(observed: observed_module.Observed) -> int:
     """Return a number that makes what failed be tried once more."""
     cluster = observed.cluster
     if cluster is None:
         return 0
-    failed = any(said.state == _FAILED for _, _, said in _told(observed))
-    return cluster.state.orders.seq + 1 if failed else 0
+    return cluster.state.orders.seq + 1 if failed(observed) else 0
 
 
 def _sentences(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import dataclasses
 import enum
 
+from magnum_k8s_driver.converge import addon_states
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import readiness
 from magnum_k8s_driver.converge import sentences
@@ -17,6 +18,7 @@ HEALING = "healing"
 
 _SINCE = ".NotReadySince"
 _READY = ".Ready"
+_ADDON = ".AddonFailed"
 _DAY = 86_400
 
 
@@ -100,6 +102,11 @@ def judge(sight: Sight) -> Health:
             sight.blind or "The control plane has not reported lately."
         )
     reasons.update(_certificates(sight))
+    if observed is not None:
+        reasons |= {
+            f"{name}{_ADDON}": words
+            for name, words in addon_states.failed(observed).items()
+        }
     since = {
         name: _since(sight, name, one)
         for name, one in (nodes or {}).items()

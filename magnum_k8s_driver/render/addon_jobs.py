@@ -57,6 +57,9 @@ def install(
         chart = [f"{repository}/{component.chart}"]
     arguments = [one.namespace, one.name, *chart]
     arguments += ["--version", component.version, "--values", _VALUES]
+    # An API server that has just begun does not describe itself yet; it
+    # checks what it is given all the same.
+    arguments += ["--disable-openapi-validation"]
     if one.wait:
         arguments += ["--wait", "--timeout", _WAIT]
     values = one.values(setting) if one.values else {}

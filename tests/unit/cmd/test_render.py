@@ -57,6 +57,28 @@ class RenderTests(base.BaseTestCase):
     def test_office(self):
         self.assert_golden("office")
 
+    def test_bill_of_materials(self):
+        text = (SAMPLES / "small.yaml").read_text()
+        mirrored = text.replace(
+            "labels:",
+            "labels:\n    container_infra_prefix: mirror.example/k8s"
+            "\n    chart_mirror: oci://mirror.example/charts",
+            1,
+        )
+        self.assertNotEqual(text, mirrored)
+        code, out, err = run(self.file(mirrored), "--bill-of-materials")
+        self.assertEqual((0, ""), (code, err))
+        found = yaml.safe_load(out)
+        self.assertEqual(["images", "charts", "files"], [*found])
+        for one in found["images"]:
+            self.assertTrue(one["taken_from"].startswith("mirror.example/k8s"))
+        for one in found["charts"]:
+            self.assertEqual("oci://mirror.example/charts", one["taken_from"])
+        self.assertIn(
+            "https://dl.k8s.io/release/v1.36.4/bin/linux/amd64/kubeadm",
+            [one["url"] for one in found["files"]],
+        )
+
     def test_nothing_is_random(self):
         text = (SAMPLES / "balanced.yaml").read_text()
         self.assertEqual(render.render(text), render.render(text))

@@ -121,7 +121,8 @@ class JobTest(testtools.TestCase):
         self.assertEqual(
             ["tigera-operator", "calico", "tigera-operator", "--repo"]
             + ["https://docs.tigera.io/calico/charts", "--version", "v3.31.7"]
-            + ["--values", "/values/values.json", "--wait", "--timeout", "5m"],
+            + ["--values", "/values/values.json"]
+            + ["--disable-openapi-validation", "--wait", "--timeout", "5m"],
             command[4:],
         )
 
