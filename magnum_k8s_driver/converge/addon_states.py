@@ -37,7 +37,7 @@ def is_due(observed: observed_module.Observed) -> bool:
     wanted = wanted_for(observed)
     changed = wanted != observed.cluster.state.orders.addons_for
     # A resize to the same size is how users ask to try again.
-    again = observed.removal is not None and attempt(observed) > 0
+    again = observed.removal is not None and bool(failed(observed))
     return bool(wanted) and (changed or again)
 
 
@@ -68,14 +68,6 @@ def failed(observed: observed_module.Observed) -> dict[str, str]:
         for name, _one, said in _told(observed)
         if said.state == _FAILED
     }
-
-
-def attempt(observed: observed_module.Observed) -> int:
-    """Return a number that makes what failed be tried once more."""
-    cluster = observed.cluster
-    if cluster is None:
-        return 0
-    return cluster.state.orders.seq + 1 if failed(observed) else 0
 
 
 def _sentences(

@@ -6,7 +6,7 @@ applied for each. It travels in orders; the node program goes through it in
 ``templates/node/tasks/addons.sh``. Format: protocols.rst.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 import dataclasses
 import hashlib
 import json
@@ -40,6 +40,29 @@ class Entry:
     removes: bool = False
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class History:
+    """What a cluster has been told of add-ons until now."""
+
+    ids: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """By the add-on's name."""
+    failed: Collection[str] = ()
+    """Names of those that shall be tried once more."""
+    attempt: int = 0
+    """Differs from that of each try before."""
+
+    def identity(self, name: str, objects: list[addon.Object]) -> str:
+        """Return the id of an add-on: a new one where something is to do."""
+        digest = hashlib.sha256(_dump(objects).encode()).hexdigest()[:12]
+        last = self.ids.get(name, "")
+        if last.partition("-")[0] != digest:
+            return digest
+        return f"{digest}-{self.attempt}" if name in self.failed else last
+
+
+_NEW = History()
+
+
 def place(network_id: str, subnet_id: str) -> addon.Place:
     """Return where a cluster lives, from the outputs of its stack."""
     return addon.Place(network_id=network_id, subnet_id=subnet_id)
@@ -50,14 +73,12 @@ def entries(
     place: addon.Place,
     *,
     left_out: Collection[str] = (),
-    before: Iterable[str] = (),
-    attempt: int = 0,
+    history: History = _NEW,
 ) -> tuple[Entry, ...]:
     """Return what a cluster has to install and to remove, in order.
 
     :param left_out: add-ons that the operator does not want installed.
-    :param before: names of those installed until now.
-    :param attempt: another number installs what failed once more.
+    :param history: of add-ons that are there.
     """
     release = releases.release_for(spec.control_plane.kubernetes_version)
     helm = release.helm.at(spec.labels.container_infra_prefix)
@@ -65,15 +86,15 @@ def entries(
     kept = {one.name for one in wanted}
     gone = [
         found
-        for found in map(catalogue.named, before)
+        for found in map(catalogue.named, history.ids)
         if found is not None and found.name not in kept and found.has_chart
     ]
     # The last installed goes first: volumes before what knows the cloud.
-    found = [_removal(one, spec, helm, attempt) for one in reversed(gone)]
+    found = [_removal(one, spec, helm, history) for one in reversed(gone)]
     for one in wanted:
         component = release.addons.get(one.name, _PLAIN)
         setting = addon.Setting(spec=spec, place=place, component=component)
-        found.append(_installation(one, setting, helm, attempt))
+        found.append(_installation(one, setting, helm, history))
     return tuple(found)
 
 
@@ -98,14 +119,17 @@ def config_map(found: Iterable[Entry]) -> str:
 
 
 def _installation(
-    one: addon.Addon, setting: addon.Setting, helm: addon.Image, attempt: int
+    one: addon.Addon,
+    setting: addon.Setting,
+    helm: addon.Image,
+    history: History,
 ) -> Entry:
     own = one.objects(setting)
-    identity = _identity(own, attempt)
+    identity = history.identity(one.name, own)
     if one.has_chart:
         # The id must not be made from itself.
         blank = addon_jobs.install(one, setting, helm, "")
-        identity = _identity([*own, *blank], attempt)
+        identity = history.identity(one.name, [*own, *blank])
         own += addon_jobs.install(one, setting, helm, identity)
     return Entry(
         name=one.name,
@@ -120,10 +144,10 @@ def _removal(
     one: addon.Addon,
     spec: spec_module.ClusterSpec,
     helm: addon.Image,
-    attempt: int,
+    history: History,
 ) -> Entry:
     blank = addon_jobs.remove(one, spec, helm, "")
-    identity = _identity(blank, attempt)
+    identity = history.identity(one.name, blank)
     return Entry(
         name=one.name,
         id=identity,
@@ -132,11 +156,6 @@ def _removal(
         job=True,
         removes=True,
     )
-
-
-def _identity(objects: list[addon.Object], attempt: int) -> str:
-    digest = hashlib.sha256(_dump(objects).encode()).hexdigest()[:12]
-    return f"{digest}-{attempt}" if attempt else digest
 
 
 def _dump(data: Any) -> str:

@@ -51,11 +51,12 @@ class AddonsTest(changes.ChangedClusterTest):
     def test_switched_off_and_on_by_upgrades(self):
         base.needs_time()
         off = self.make_template(labels={"metrics_server_enabled": "false"})
-        self.action("upgrade", cluster_template=off)
+        self.action("upgrade", cluster_template=off, max_batch_size=1)
         before = self.servers()
         state, kinds = self.addons()["metrics-server"]
         self.assertEqual(("done", ["Job"]), (state, kinds))
-        self.action("upgrade", cluster_template=self.make_template())
+        on = self.make_template(labels={"metrics_server_enabled": "true"})
+        self.action("upgrade", cluster_template=on, max_batch_size=1)
         state, kinds = self.addons()["metrics-server"]
         self.assertEqual(("done", ["Secret", "Job"]), (state, kinds))
         self.assertEqual(before, self.servers())

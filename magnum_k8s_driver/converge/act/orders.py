@@ -257,12 +257,16 @@ def _addons(scene: scene_module.Scene) -> tuple[addon_orders.Entry, ...]:
     """Return the add-ons of the cluster as its rows ask for them now."""
     spec = at_running_version(scene, scene.load_spec())
     outputs = scene.cluster.stack.outputs
+    last = scene.cluster.state.orders
     return addon_orders.entries(
         spec,
         addon_orders.place(outputs["network_id"], outputs["subnet_id"]),
         left_out=scene.settings.addons_left_out,
-        before=tuple(scene.cluster.state.orders.addons),
-        attempt=addon_states.attempt(scene.observed),
+        history=addon_orders.History(
+            ids={name: one.id for name, one in last.addons.items()},
+            failed=addon_states.failed(scene.observed),
+            attempt=last.seq + 1,
+        ),
     )
 
 

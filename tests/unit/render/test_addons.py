@@ -144,8 +144,24 @@ class JobTest(testtools.TestCase):
         self.assertNotEqual(one["calico"].id, two["calico"].id)
         for name in one.keys() - {"calico"}:
             self.assertEqual(one[name].id, two[name].id)
-        again = by_name(spec_of(), attempt=7)
-        self.assertEqual(f"{one['calico'].id}-7", again["calico"].id)
+
+    def test_id_of_what_failed_changes_with_each_try(self):
+        one = by_name(spec_of())
+        ids = {name: entry.id for name, entry in one.items()}
+        for attempt in (7, 9):
+            history = addon_orders.History(
+                ids=ids, failed=("calico",), attempt=attempt
+            )
+            found = by_name(spec_of(), history=history)
+            self.assertEqual(
+                {**ids, "calico": f"{one['calico'].id}-{attempt}"},
+                {name: entry.id for name, entry in found.items()},
+            )
+            ids = {name: entry.id for name, entry in found.items()}
+        # And it keeps that one from then on.
+        history = addon_orders.History(ids=ids)
+        found = by_name(spec_of(), history=history)
+        self.assertEqual(ids["calico"], found["calico"].id)
 
     def test_proxy(self):
         proxy = dataclasses.replace(
@@ -165,9 +181,10 @@ class JobTest(testtools.TestCase):
 
 class SwitchTest(testtools.TestCase):
     def test_switched_off_is_removed_first(self):
-        before = [*by_name(spec_of())]
+        ids = {name: one.id for name, one in by_name(spec_of()).items()}
+        history = addon_orders.History(ids=ids)
         spec = spec_of(labels={"metrics_server_enabled": False})
-        first, *rest = addon_orders.entries(spec, PLACE, before=before)
+        first, *rest = addon_orders.entries(spec, PLACE, history=history)
         self.assertEqual("metrics-server", first.name)
         self.assertTrue(first.removes)
         self.assertFalse(first.required)
