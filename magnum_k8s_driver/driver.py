@@ -94,14 +94,17 @@ class Driver(driver.Driver):
         return monitor.BoardMonitor(context, cluster)
 
     def rotate_ca_certificate(self, context: Any, cluster: Any) -> None:
-        """Refuse, and undo what Magnum has already done.
+        """Begin to exchange CAs, keys of service accounts and join tokens.
 
         Magnum has put references of new CAs on the object and saves them
         even when the hook fails, after which it would sign with, and hand
-        out, CAs that the cluster does not trust.
+        out, CAs that the cluster does not trust: the old ones are put back
+        until API servers show certificates of the new ones.
         """
-        records.restore_certificates(context, cluster)
-        raise _unsupported("Rotating the CA of a cluster")
+        try:
+            rotations.begin_ca(context, cluster)
+        except exceptions.K8sDriverError as exc:
+            raise magnum_exception.NotSupported(_TEXT, text=exc) from exc
 
     def rotate_credential(self, context: Any, cluster: Any) -> None:
         """Begin to exchange the credential that nodes act with.

@@ -20,7 +20,6 @@ from magnum_k8s_driver.model import record
 from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.model import state
 from magnum_k8s_driver.model import upgrade_request
-from magnum_k8s_driver.ports import magnum_certificates
 
 DEFAULT_CREATE_TIMEOUT = 60
 """Minutes; Magnum's own default. Magnum accepts 0, which means the same."""
@@ -273,19 +272,30 @@ def complain(cluster: Any, sentence: str) -> None:
         cluster.save()
 
 
-def restore_certificates(context: Any, cluster: Any) -> None:
+def put_back_references(
+    context: Any, cluster: Any
+) -> tuple[dict[str, str], dict[str, str]]:
     """Put back the references of the CAs that the cluster really trusts.
 
     Magnum's CA rotation has replaced them on the object; the database still
-    has the old ones. The new certificates are removed again.
+    has the old ones.
+
+    :returns: the old ones and the new ones, by name of the field.
     """
     saved = objects.Cluster.get_by_uuid(context, cluster.uuid)
-    certificates = magnum_certificates.MagnumCertificates(cluster, context)
-    for name in _CERTIFICATES:
-        new, old = getattr(cluster, name), getattr(saved, name)
-        if new != old:
-            certificates.discard(new)
-            setattr(cluster, name, old)
+    old = {name: getattr(saved, name) for name in _CERTIFICATES}
+    new = {name: getattr(cluster, name) for name in _CERTIFICATES}
+    for name, reference in old.items():
+        _assign(cluster, name, reference)
+    return old, new
+
+
+def save_references(cluster: Any, references: Mapping[str, str]) -> None:
+    """Save which CAs the cluster has."""
+    for name, reference in references.items():
+        _assign(cluster, name, reference)
+    if cluster.obj_what_changed():
+        cluster.save()
 
 
 def _apply_group(

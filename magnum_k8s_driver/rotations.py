@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Begin to rotate a cluster's secrets; the status job does the rest."""
 
+from collections.abc import Mapping
 from typing import Any
+
+from oslo_log import log as logging
 
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver import records
@@ -9,7 +12,9 @@ from magnum_k8s_driver import rows
 from magnum_k8s_driver import session
 from magnum_k8s_driver.converge import converge
 from magnum_k8s_driver.model import rotation
+from magnum_k8s_driver.ports import magnum_certificates
 
+LOG = logging.getLogger(__name__)
 _WAIT = 30.0
 """Seconds a hook waits for the status job to let go of the cluster."""
 
@@ -20,13 +25,47 @@ def begin_credential(cluster: Any, user_id: str) -> None:
     :param user_id: Keystone id of who asked for it.
     :raises K8sDriverError: why it cannot be; nothing has changed.
     """
+    _begin(cluster, rotation.Kind.CREDENTIAL, user_id)
+
+
+def begin_ca(context: Any, cluster: Any) -> None:
+    """Check that the CAs can be rotated, and write it down.
+
+    Magnum has made new ones and put their references on the object. These
+    go when it cannot be done.
+
+    :raises K8sDriverError: why it cannot be; nothing has changed.
+    """
+    old, new = records.put_back_references(context, cluster)
+    try:
+        _begin(cluster, rotation.Kind.CA, context.user_id, old, new)
+    except exceptions.K8sDriverError:
+        _discard(context, cluster, new)
+        raise
+
+
+def _discard(context: Any, cluster: Any, new: Mapping[str, str]) -> None:
+    store = magnum_certificates.MagnumCertificates(cluster, context)
+    try:
+        store.discard_authorities(new)
+    except exceptions.CloudError as exc:
+        LOG.warning("Cluster %s: new CAs are left: %s", cluster.uuid, exc)
+
+
+def _begin(
+    cluster: Any,
+    kind: rotation.Kind,
+    user_id: str,
+    old: Mapping[str, str] | None = None,
+    new: Mapping[str, str] | None = None,
+) -> None:
     record = rows.Rows(cluster)
     try:
         with (
             session.locked(cluster, wait=_WAIT),
             session.surroundings(record) as around,
         ):
-            converge.begin_rotation(around, rotation.Kind.CREDENTIAL, user_id)
+            converge.begin_rotation(around, kind, user_id, old=old, new=new)
             records.mark_updating(cluster)
     except exceptions.LockBusy as exc:
         raise exceptions.UnsupportedOperation(

@@ -5,6 +5,7 @@ They are read with an all-tenants admin context: the caller's own may not see
 the template, or may belong to another project.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from magnum.common import context as magnum_context
@@ -96,6 +97,10 @@ class Rows:
     def save_owner(self, user_id: str) -> None:
         """Save whose the cluster is."""
         records.save_owner(self.cluster, user_id)
+
+    def save_references(self, references: Mapping[str, str]) -> None:
+        """Save which CAs the cluster has."""
+        records.save_references(self.cluster, references)
 
     def leave_project(self) -> bool:
         """Record that a deleted cluster needs its project no more.

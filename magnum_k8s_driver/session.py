@@ -345,6 +345,7 @@ def _surroundings(
         leave_project=record.leave_project,
         commit_upgrade=record.commit_upgrade,
         save_owner=record.save_owner,
+        save_references=record.save_references,
     )
 
 

@@ -14,6 +14,7 @@ import uuid
 import fixtures
 from magnum.common import context as magnum_context
 from magnum.common import exception as magnum_exception
+from magnum.conductor.handlers import ca_conductor
 from magnum.conductor.handlers import cluster_conductor
 from magnum.conductor.handlers import credential_conductor
 from magnum.conductor.handlers import nodegroup_conductor
@@ -124,6 +125,8 @@ class Conductors(magnum_service.MagnumService):
         self.cloud.certificates.extra_authorities = set()
         self.refusals = []
         self.kills = 0
+        self.certified = 0
+        self.cloud.certificates.current = self._current_ca
         self.died_in_hook = False
         image = samples.image()
         self.cloud.facts.answer = samples.facts(
@@ -203,6 +206,12 @@ class Conductors(magnum_service.MagnumService):
             context,
             credential_conductor.Handler().credential_rotate,
             self.row(),
+        )
+
+    def rotate_ca(self):
+        """Rotate the CAs."""
+        return self._call(
+            ca_conductor.Handler().rotate_ca_certificate, self.row()
         )
 
     def create_group(self, name, count):
@@ -355,9 +364,14 @@ class Conductors(magnum_service.MagnumService):
 
     def _certify(self, cluster, context=None):
         del context
+        self.certified += 1
         for name in REFERENCES:
-            setattr(cluster, name, name)
+            setattr(cluster, name, f"{name}-{self.certified}")
         self.cloud.certificates.extra_authorities = {"etcd", "front-proxy"}
+
+    def _current_ca(self):
+        row = self.row()
+        return row.ca_cert_ref if row is not None else "ca_cert_ref"
 
 
 def _unreachable(_monitor):

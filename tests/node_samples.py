@@ -129,3 +129,9 @@ def full_pki(bits: int = 2048) -> dict[str, str]:
         pki[f"{name}.crt"], pki[f"{name}.key"] = authority(name, bits)
     pki["sa.pub"], pki["sa.key"] = authority("sa", bits)
     return pki
+
+
+@functools.cache
+def other_pki() -> dict[str, str]:
+    """Return another PKI than the one of :func:`full_pki`."""
+    return full_pki(2056)

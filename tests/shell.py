@@ -28,7 +28,7 @@ REPLACED = (
 
 REAL = (
     "awk base64 bash cat chmod cmp cp cut date dirname find flock grep gzip "
-    "head install jq mkdir mv openssl rm sed sha256sum sort stat tail tar "
+    "head install jq ln mkdir mv openssl rm sed sha256sum sort stat tail tar "
     "timeout touch tr"
 ).split()
 """The machine's own: they only touch the paths they are given."""

@@ -29,6 +29,7 @@ PHASE_SECONDS = {
     "kubelet": 0.4,
     "drain": 1.0,
     "upgrade": 2.0,
+    "rotate": 2.0,
     "reboot": 1.0,
 }
 """Of a phase, a task, or (``kubelet``) from joined to ready."""

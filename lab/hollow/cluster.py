@@ -13,6 +13,7 @@ from lab.hollow import addons as addons_module
 from lab.hollow import behaviour as behaviour_module
 from lab.hollow import document as document_module
 from lab.hollow import scheduler as scheduler_module
+from magnum_k8s_driver.converge import trust
 from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import join_token
 from magnum_k8s_driver.model import orders
@@ -102,6 +103,8 @@ class Cluster:
         self._learners: list[tuple[str, Callable[[], None]]] = []
         self._join_root = b""
         self._ca_hashes: set[str] = set()
+        self.trusted: tuple[str, ...] = ()
+        """CAs that the API servers trust, PEM; theirs is the first."""
 
     @property
     def is_up(self) -> bool:
@@ -162,7 +165,8 @@ class Cluster:
         pki_files = document.secrets.get("pki") or {}
         try:
             ca = pki_files["ca.crt"]
-            self._ca_hashes.add(ca_hash.ca_hash(ca))
+            self.trusted = trust.split(ca)
+            self._ca_hashes = {ca_hash.ca_hash(one) for one in self.trusted}
             self._join_root = bytes.fromhex(document.secrets["join_root"])
         except KeyError as exc:
             return f"the node document has no secret {exc}"

@@ -37,6 +37,8 @@ class ControlPlane(node.Node):
         self._sent = 0.0
         self._orders: orders.Acknowledgement | None = None
         self._executing = 0
+        self._renewing = ""
+        self._followed = ""
 
     @property
     def phases(self) -> tuple[str, ...]:
@@ -88,7 +90,7 @@ class ControlPlane(node.Node):
             "seconds": dict(self.seconds),
             "version": self.version,
             "error": self.error and dataclasses.asdict(self.error),
-            "secrets": self.document.secrets.get("serial", ""),
+            "secrets": self._followed,
         }
         if self._seal is not None:
             document["seal"] = self._seal.text
@@ -195,6 +197,8 @@ class ControlPlane(node.Node):
         self.document = dataclasses.replace(self.document, secrets=secrets)
         self._seal = None
         self._delivered = True
+        if not self.booted:
+            self._followed = secrets.get("serial", "")
 
     def _serve(self, phase: str) -> board.NodeError | None:
         problem = self.cluster.learn(self.document)
@@ -234,10 +238,30 @@ class ControlPlane(node.Node):
         except ValueError as exc:
             self.print(f"magnum-node: new secrets refused: {exc}")
             return
-        if found is not None:
-            self._take(found)
-            self.publish()
-            self.cluster.touch()
+        if found is None or self._renewing == found["serial"]:
+            return
+        others = found["pki"] != self.document.secrets["pki"]
+        self._renewing = found["serial"]
+        wait = self.tools.behaviour.seconds(self.name, "rotate")
+        self.later(wait if others else 0.0, lambda: self._renewed(found))
+
+    def _renewed(self, found: Mapping[str, Any]) -> None:
+        """Use new secrets: the API server gets its certificate anew."""
+        self._renewing = ""
+        injected = self.tools.behaviour.failure(self.name, "rotate")
+        if injected:
+            self.fail("rotate", injected.message, injected.hint)
+            return
+        self._take(found)
+        problem = self.cluster.learn(self.document)
+        if problem:
+            self.fail("rotate", problem, "")
+            return
+        if self.error and self.error.phase == "rotate":
+            self._settle()
+        self._followed = found["serial"]
+        self.publish()
+        self.cluster.touch()
 
     def _take_orders(self) -> None:
         """Execute new orders in a while, or wait for who may."""

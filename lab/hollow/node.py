@@ -141,6 +141,14 @@ class Node(abc.ABC):
         self.power_off()
         self.cluster.forget(self.name, self.server.id)
 
+    def must_follow(self) -> bool:
+        """Tell whether a rotation of CAs waits for this node."""
+        return False
+
+    def follow(self) -> None:
+        """Follow a phase of a rotation of CAs."""
+        raise NotImplementedError
+
     def resume(self) -> None:
         """Continue as a booted node whose kubelet has just started."""
         self.cluster.alive.add(self.server.id)
@@ -326,6 +334,9 @@ class Node(abc.ABC):
             return
         wanted = self._wanted_operation()
         if self.error and wanted == self._failed_operation:
+            return
+        if self.must_follow():
+            self._task("rotate", self.follow)
             return
         drain = self.metadata.get("magnum_drain") == "1"
         version = _version(self.metadata.get("magnum_version"))

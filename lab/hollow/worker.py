@@ -28,6 +28,9 @@ class Worker(node.Node):
         self._patience = 0.0
         self._pause = 0.0
         self._quiet_until = 0.0
+        self._followed = ""
+        self._trusted: tuple[str, ...] = ()
+        self._issuer = ""
 
     @property
     def phases(self) -> tuple[str, ...]:
@@ -47,6 +50,8 @@ class Worker(node.Node):
             refusal = self.cluster.refusal(self.document, self.name)
             if refusal:
                 return board.NodeError(phase=JOIN, message=refusal, hint=HINT)
+            self._trusted = self.cluster.trusted
+            self._issuer = self.cluster.trusted[0]
             self.version = self.document.version
             self.cluster.alive.add(self.server.id)
             self._distress.drop(self.name)
@@ -66,12 +71,34 @@ class Worker(node.Node):
                 "phase": self.phase,
                 "version": self.version,
                 "ready": healthy,
+                "secrets": self._followed,
                 "error": self.error and dataclasses.asdict(self.error),
                 "seconds": dict(self.seconds),
                 "state": str(self.state),
                 "t": round(self.tools.scheduler.wall(), 1),
             },
         )
+
+    def must_follow(self) -> bool:
+        wanted = self.metadata.get("magnum_trust", "")
+        return wanted not in ("", self._followed)
+
+    def follow(self) -> None:
+        """Take the CAs of the API server, as far as both trust each other."""
+        wanted = self.metadata["magnum_trust"]
+        shown, accepted = self.cluster.trusted[0], self.cluster.trusted
+        known = not self._trusted or shown in self._trusted
+        if not known or (self._issuer and self._issuer not in accepted):
+            # A real one would never be heard of again.
+            self.cluster.note(f"lost-in-{wanted}", self.name)
+            self.cluster.alive.discard(self.server.id)
+            self.cluster.silence(self.name, self.server.id)
+            return
+        self._trusted = accepted
+        if wanted.startswith("issue"):
+            self._issuer = shown
+        self._followed = wanted
+        self.cluster.note(f"followed-{wanted}", self.name)
 
     def failed(self, error: board.NodeError) -> None:
         """Signal distress and try the phase again, for ever."""
@@ -94,7 +121,14 @@ class Worker(node.Node):
         self._distress.close()
         super().power_off()
 
+    def record(self) -> dict[str, Any]:
+        ours = {"followed": self._followed, "trusted": [*self._trusted]}
+        return {**super().record(), **ours, "issuer": self._issuer}
+
     def restore(self, record: Mapping[str, Any]) -> None:
+        self._followed = record.get("followed") or ""
+        self._trusted = tuple(record.get("trusted") or ())
+        self._issuer = record.get("issuer") or ""
         super().restore(record)
         self.resume()
 

@@ -118,13 +118,26 @@ class BeginRotation:
     generation: int
     kind: rotation.Kind
     user_id: str
+    old: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """References of CAs that go."""
+    new: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """References of CAs that come."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class OfferCredential:
-    """Make a new credential and tell the control plane, encrypted."""
+class AdvanceRotation:
+    """Begin the next phase: tell the control plane its secrets, encrypted."""
 
     generation: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TellWorkers:
+    """Let the workers of a group follow the phase of a rotation of CAs."""
+
+    group_uuid: str
+    generation: int
+    """Generation of the group's stack the plan was made from."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -216,7 +229,8 @@ Action = (
     | AnswerMembers
     | RememberAnswered
     | BeginRotation
-    | OfferCredential
+    | AdvanceRotation
+    | TellWorkers
     | EndRotation
     | RecordInitialised
     | DropUserData

@@ -6,7 +6,7 @@ operation is over. Nothing is remembered in between: whichever conductor runs
 it next sees the same world and goes on from there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
 
@@ -63,6 +63,8 @@ class Surroundings:
     """Whether this is the call of a user and not of the status job."""
     commit_upgrade: Callable[[state_module.UpgradeTarget], None]
     """Saves the target of an upgrade in Magnum as what the cluster is."""
+    save_references: Callable[[Mapping[str, str]], None]
+    """Saves in Magnum which CAs the cluster has, by name of the field."""
     save_owner: Callable[[str], None]
     """Saves in Magnum whose the cluster is, by Keystone user id."""
     leave_project: Callable[[], bool]
@@ -146,6 +148,7 @@ def _scene(
         leave_project=around.leave_project,
         commit_upgrade=around.commit_upgrade,
         save_owner=around.save_owner,
+        save_references=around.save_references,
     )
 
 
@@ -173,12 +176,19 @@ def begin_upgrade(
 
 
 def begin_rotation(
-    around: Surroundings, kind: rotation_module.Kind, user_id: str
+    around: Surroundings,
+    kind: rotation_module.Kind,
+    user_id: str,
+    *,
+    old: Mapping[str, str] | None = None,
+    new: Mapping[str, str] | None = None,
 ) -> None:
     """Write down what shall be rotated; the status job does the rest.
 
     Call it with the cluster's lock held.
 
+    :param old: references of the CAs that go, by name of Magnum's field.
+    :param new: those of the CAs that come.
     :raises K8sDriverError: it cannot be now; nothing has changed.
     """
     observed = look(around)
@@ -189,6 +199,8 @@ def begin_rotation(
         generation=observed.cluster.state.stack.generation,
         kind=kind,
         user_id=user_id,
+        old=old or {},
+        new=new or {},
     )
     act.perform(_scene(around, observed), action)
 

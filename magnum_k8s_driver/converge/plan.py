@@ -20,7 +20,6 @@ from magnum_k8s_driver.converge import rotation
 from magnum_k8s_driver.converge import sealing
 from magnum_k8s_driver.converge import upgrade
 from magnum_k8s_driver.model import record
-from magnum_k8s_driver.model import rotation as rotation_module
 from magnum_k8s_driver.model import spec
 from magnum_k8s_driver.model import state
 from magnum_k8s_driver.ports import heat
@@ -188,7 +187,7 @@ def _housekeeping(
     if not any(_changes_cluster_stack(observed, one) for one in planned):
         found += (
             _remembering(observed, limits)
-            or _rotation(observed)
+            or rotation.steps(observed)
             or _orders(observed, limits)
         )
     found += _answers(observed)
@@ -247,26 +246,6 @@ def _answers(observed: observed_module.Observed) -> list[actions.Action]:
         if one.stage is sealing.Stage.PROVEN
     )
     return [actions.AnswerMembers(questions=questions)] if questions else []
-
-
-def _rotation(observed: observed_module.Observed) -> list[actions.Action]:
-    """Return the next step of a rotation.
-
-    Nothing while a control-plane server is lost: Heat would replace that.
-    """
-    cluster, standing = observed.cluster, observed.rotation
-    if cluster is None or standing is None:
-        return []
-    if cluster.stack.phase is not heat.StackPhase.COMPLETE:
-        return []
-    if control_plane.has_lost(observed):
-        return []
-    generation = cluster.state.stack.generation
-    if standing.phase is rotation_module.Phase.BEGUN:
-        return [actions.OfferCredential(generation=generation)]
-    if rotation.has_arrived(observed):
-        return [actions.EndRotation(generation=generation)]
-    return []
 
 
 def _remembering(

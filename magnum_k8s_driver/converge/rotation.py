@@ -7,12 +7,29 @@ control-plane member has said, signed, that it has the new one.
 
 from collections.abc import Iterator
 
+from magnum_k8s_driver.converge import actions
+from magnum_k8s_driver.converge import control_plane
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import readiness
 from magnum_k8s_driver.converge import sealing
 from magnum_k8s_driver.model import members
+from magnum_k8s_driver.model import record
 from magnum_k8s_driver.model import rotation
 from magnum_k8s_driver.ports import heat
+
+SETTLE_SECONDS = 300.0
+"""Until pods have tokens of the new key: a kubelet that was started anew
+asks for them within two minutes, programs read theirs every minute."""
+_NO_PROGRAM = (
+    "The control plane got its secrets in user data ([k8s_driver] "
+    "secret_delivery = user_data), which leave no room for what rotates CAs."
+)
+_WORDS = {
+    rotation.Phase.OFFERED: "rotating the credential",
+    rotation.Phase.TRUST: "trusting the new CA beside the old one",
+    rotation.Phase.ISSUE: "re-issuing certificates",
+    rotation.Phase.RETIRE: "trusting the new CA only",
+}
 
 
 def problem(
@@ -29,18 +46,91 @@ def problem(
             "repair it."
         )
     standing = cluster.state.rotation
-    if standing is not None and standing.kind is not kind:
+    again = standing is not None and kind is rotation.Kind.CREDENTIAL
+    if standing is not None and (standing.kind is not kind or not again):
         return f"The {standing.kind} of the cluster is being rotated."
+    if kind is rotation.Kind.CA:
+        if not all(one.sealed_for for one in cluster.state.stack.members.all):
+            return _NO_PROGRAM
+        found = readiness.unready(observed)
+        return " ".join(one.sentence for one in found) or None
     for node in readiness.nodes(observed, observed.record.control_plane):
         if node.stage is not readiness.Stage.READY:
             return readiness.node_sentence(node)
     return None
 
 
-def has_arrived(observed: observed_module.Observed) -> bool:
-    """Tell whether every control-plane member has the new secrets."""
+def steps(observed: observed_module.Observed) -> list[actions.Action]:
+    """Return the next step of a rotation.
+
+    Nothing while a control-plane server is lost: Heat would replace that.
+    """
+    cluster, standing = observed.cluster, observed.rotation
+    if cluster is None or standing is None:
+        return []
+    if cluster.stack.phase is not heat.StackPhase.COMPLETE:
+        return []
+    if control_plane.has_lost(observed):
+        return []
+    groups = untold(observed)
+    if groups:
+        return [
+            actions.TellWorkers(
+                group_uuid=group.uuid,
+                generation=observed.workers[group.uuid].state.generation,
+            )
+            for group in groups
+        ]
+    if not is_phase_done(observed):
+        return []
+    generation = cluster.state.stack.generation
+    if standing.next_phase is not None:
+        return [actions.AdvanceRotation(generation=generation)]
+    return [actions.EndRotation(generation=generation)]
+
+
+def untold(
+    observed: observed_module.Observed,
+) -> tuple[record.GroupRecord, ...]:
+    """Return worker groups that are to follow the phase and do not know.
+
+    The control plane goes first in each phase.
+    """
     standing = observed.rotation
-    return standing is not None and all(_have(observed, standing))
+    if standing is None or standing.kind is not rotation.Kind.CA:
+        return ()
+    begun = standing.phase is not rotation.Phase.BEGUN
+    if not begun or not all(_have(observed, standing)):
+        return ()
+    return tuple(
+        group
+        for group in observed.record.workers
+        if group.uuid in observed.workers
+        and group.intent is not record.Intent.DELETE
+        and observed.workers[group.uuid].stack.phase
+        is not heat.StackPhase.IN_PROGRESS
+        and any(
+            one.trust != standing.serial
+            for one in observed.members_of(group).all
+        )
+    )
+
+
+def is_phase_done(observed: observed_module.Observed) -> bool:
+    """Tell whether everybody is through with the phase."""
+    standing = observed.rotation
+    if standing is None:
+        return False
+    if standing.phase is rotation.Phase.BEGUN:
+        return True
+    if not all(_have(observed, standing)):
+        return False
+    if standing.kind is rotation.Kind.CREDENTIAL:
+        return True
+    settled = observed.now - _last_told(observed, standing) > SETTLE_SECONDS
+    return all(_follow(observed, standing)) and (
+        settled or standing.phase is not rotation.Phase.ISSUE
+    )
 
 
 def progress(observed: observed_module.Observed) -> str:
@@ -48,11 +138,47 @@ def progress(observed: observed_module.Observed) -> str:
     standing = observed.rotation
     if standing is None:
         return ""
-    text = f"rotating the {standing.kind}"
     if standing.phase is rotation.Phase.BEGUN:
-        return f"{text}: making a new one"
+        return f"rotating the {standing.kind}: making a new one"
     have = [*_have(observed, standing)]
-    return f"{text}: control plane {sum(have)}/{len(have)} have the new one"
+    text = f"{_WORDS[standing.phase]}: control plane {sum(have)}/{len(have)}"
+    if standing.kind is rotation.Kind.CREDENTIAL:
+        return f"{text} have the new one"
+    follow = [*_follow(observed, standing)]
+    text += f", workers {sum(follow)}/{len(follow)}"
+    if standing.phase is rotation.Phase.ISSUE and all([*have, *follow]):
+        text += ", waiting until every pod has a new token"
+    return text
+
+
+def _last_told(
+    observed: observed_module.Observed, standing: rotation.Rotation
+) -> float:
+    """Return when the last nodes were told of the phase."""
+    return max(
+        standing.moved,
+        *(
+            one.state.operation.started
+            for one in observed.workers.values()
+            if one.state.operation is not None
+        ),
+        0.0,
+    )
+
+
+def _follow(
+    observed: observed_module.Observed, standing: rotation.Rotation
+) -> Iterator[bool]:
+    """Tell of each worker that stays whether it is through with the phase."""
+    known = observed.digest.nodes if observed.digest else {}
+    for group in observed.record.workers:
+        if group.intent is record.Intent.DELETE:
+            continue
+        for member in observed.members_of(group).all:
+            if member.state is members.MemberState.DRAINING:
+                continue
+            name = observed.record.node_name(group, member.name)
+            yield name in known and known[name].serial == standing.serial
 
 
 def _have(
@@ -74,5 +200,5 @@ def _have(
         yield (
             report is not None
             and report.signed
-            and report.serial == standing.id
+            and report.serial == standing.serial
         )

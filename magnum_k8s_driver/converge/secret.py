@@ -62,6 +62,20 @@ class ClusterSecret:
 
 def generate() -> ClusterSecret:
     """Return a new cluster secret from the system's randomness."""
+    private, public = _service_account_pair()
+    return ClusterSecret(
+        join_root=secrets.token_hex(32),
+        board_key=secrets.token_hex(32),
+        encryption_key=base64.b64encode(secrets.token_bytes(32)).decode(),
+        service_account_key=private,
+        service_account_public_key=public,
+        identity_password=_password(),
+        credential_secret=secrets.token_urlsafe(48),
+    )
+
+
+def _service_account_pair() -> tuple[str, str]:
+    """Return private and public key, PEM."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
     private = key.private_bytes(
         serialization.Encoding.PEM,
@@ -72,15 +86,7 @@ def generate() -> ClusterSecret:
         serialization.Encoding.PEM,
         serialization.PublicFormat.SubjectPublicKeyInfo,
     )
-    return ClusterSecret(
-        join_root=secrets.token_hex(32),
-        board_key=secrets.token_hex(32),
-        encryption_key=base64.b64encode(secrets.token_bytes(32)).decode(),
-        service_account_key=private.decode(),
-        service_account_public_key=public.decode(),
-        identity_password=_password(),
-        credential_secret=secrets.token_urlsafe(48),
-    )
+    return private.decode(), public.decode()
 
 
 def with_new_credential(old: ClusterSecret, serial: str) -> ClusterSecret:
@@ -93,6 +99,24 @@ def with_new_credential(old: ClusterSecret, serial: str) -> ClusterSecret:
         serial=serial,
         credential_name=f"magnum-k8s-driver-{serial}",
         credential_secret=secrets.token_urlsafe(48),
+    )
+
+
+def with_new_keys(old: ClusterSecret, serial: str) -> ClusterSecret:
+    """Return a bundle that differs in what is rotated with the CAs.
+
+    Join tokens and service-account keys. The board key stays: by it nodes
+    and driver know each other while everything else changes.
+
+    :param serial: of the last phase of the rotation.
+    """
+    private, public = _service_account_pair()
+    return dataclasses.replace(
+        old,
+        serial=serial,
+        join_root=secrets.token_hex(32),
+        service_account_key=private,
+        service_account_public_key=public,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.converge import secret as secret_module
+from magnum_k8s_driver.converge import trust
 from magnum_k8s_driver.model import join_token
 from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.ports import certificates
@@ -32,6 +33,7 @@ class Orders:
     signals: Mapping[str, Any]
     """Outputs of the cluster stack: ``boards`` and ``distress``."""
     secret: secret_module.ClusterSecret
+    authorities: certificates.Authorities
     artifact_mirror: str = ""
 
 
@@ -58,14 +60,13 @@ def control_plane(
     :param may_init: the first of them may initialise the cluster; the others
         join it.
     """
-    authorities = cloud.certificates.authorities()
     secrets = None
     if not spec.seals_secrets:
-        secrets = _secrets(cloud, spec, orders.secret, authorities)
+        secrets = _secrets(cloud, spec, orders.secret, orders.authorities)
     texts = {}
     for index, member in enumerate(members):
         values = node_document.ControlPlaneValues(
-            **_common(orders, authorities),
+            **_common(orders),
             member=member,
             init=may_init and index == 0,
             board=read_signal(orders.signals["boards"][member]),
@@ -80,16 +81,15 @@ def sealed_text(
     cloud: cloud_module.Cloud,
     spec: spec_module.ClusterSpec,
     bundle: secret_module.ClusterSecret,
+    authorities: certificates.Authorities,
 ) -> str:
     """Return what control-plane members get sealed, before it is."""
-    authorities = cloud.certificates.authorities()
     return node_document.sealed_text(
         _secrets(cloud, spec, bundle, authorities)
     )
 
 
 def worker(
-    cloud: cloud_module.Cloud,
     spec: spec_module.ClusterSpec,
     group: spec_module.NodeGroupSpec,
     orders: Orders,
@@ -99,23 +99,22 @@ def worker(
 
     :param now: seconds since the epoch; the join token dies two hours later.
     """
-    authorities = cloud.certificates.authorities()
     root = bytes.fromhex(orders.secret.join_root)
     values = node_document.WorkerValues(
-        **_common(orders, authorities),
+        **_common(orders),
         join_token=join_token.join_token(root, spec.uuid, now),
     )
     document = node_document.worker_document(spec, group, values)
     return userdata.user_data(spec, group, document)
 
 
-def _common(
-    orders: Orders, authorities: certificates.Authorities
-) -> dict[str, Any]:
+def _common(orders: Orders) -> dict[str, Any]:
     return {
         "operation": orders.operation,
         "endpoint": orders.endpoint,
-        "ca_certificates": (authorities.kubernetes.certificate,),
+        "ca_certificates": trust.split(
+            orders.authorities.kubernetes.certificate
+        ),
         "distress": read_signal(orders.signals["distress"]),
         "artifact_mirror": orders.artifact_mirror,
     }

@@ -100,6 +100,8 @@ class NodeDigest:
     phase: str = ""
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
     error: NodeError | None = None
+    serial: str = ""
+    """Serial of the rotation of CAs that it has followed."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -329,6 +331,7 @@ def _node(name: str, one: Mapping[str, Any]) -> NodeDigest:
         since=None if ready else read_moment(one.get("since")),
         operation=printable(own.get("op")),
         phase=printable(own.get("phase")),
+        serial=printable(own.get("secrets")),
         seconds=_seconds(own.get("seconds")),
         error=_error(own.get("error")),
     )

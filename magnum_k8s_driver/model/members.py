@@ -38,6 +38,8 @@ class Member:
     state: MemberState = MemberState.ACTIVE
     sealed_for: str = ""
     """Id of the server that has got its sealed secrets, if any has."""
+    trust: str = ""
+    """Serial of the rotation of CAs that it was last told to follow."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +84,10 @@ class Members:
         return self._changed(
             names, kubernetes_version=version, operation=operation
         )
+
+    def trusting(self, serial: str, operation: str) -> "Members":
+        """Return the list with all told to follow a rotation of CAs."""
+        return self._changed(self.names, trust=serial, operation=operation)
 
     def with_secrets(self, server_ids: Mapping[str, str]) -> "Members":
         """Return the list with who has got sealed secrets, for ever.

@@ -12,6 +12,7 @@ class Kind(enum.StrEnum):
     """What is exchanged for a new one."""
 
     CREDENTIAL = "credential"
+    CA = "CA"
 
 
 class Phase(enum.StrEnum):
@@ -21,6 +22,12 @@ class Phase(enum.StrEnum):
     """It is wanted; nothing has been made yet."""
     OFFERED = "offered"
     """Control-plane members find the new secrets in their metadata."""
+    TRUST = "trust"
+    """Every node comes to trust the new CAs beside the old ones."""
+    ISSUE = "issue"
+    """Every certificate and token is made anew by what is new."""
+    RETIRE = "retire"
+    """Every node comes to trust the new CAs only."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,8 +35,7 @@ class Rotation:
     """One rotation; kept until every member has what is new."""
 
     id: str
-    """Verb and generation, such as ``rotate-7``; the serial of the new
-    secrets, which members echo."""
+    """Verb and generation, such as ``rotate-7``."""
     kind: Kind
     phase: Phase = Phase.BEGUN
     started: float
@@ -38,6 +44,31 @@ class Rotation:
     """Who asked for it: the cluster's owner when it has ended."""
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """The new secrets as control-plane servers carry them."""
+    moved: float = 0.0
+    """When its phase began, seconds since the epoch."""
+    secret_ref: str = ""
+    """Of the cluster secret that takes over when CAs are rotated."""
+    old: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Magnum's references of the CAs that go, by name of the field."""
+    new: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Those of the CAs that come."""
+
+    @property
+    def serial(self) -> str:
+        """Return the serial of this phase's secrets; nodes echo it."""
+        if self.kind is Kind.CREDENTIAL:
+            return self.id
+        return f"{self.phase}-{self.id.rpartition('-')[2]}"
+
+    @property
+    def next_phase(self) -> Phase | None:
+        """Return the phase after this one, None after the last."""
+        order: tuple[Phase, ...]
+        order = (Phase.BEGUN, Phase.TRUST, Phase.ISSUE, Phase.RETIRE)
+        if self.kind is Kind.CREDENTIAL:
+            order = (Phase.BEGUN, Phase.OFFERED)
+        later = order[order.index(self.phase) + 1 :]
+        return later[0] if later else None
 
     @classmethod
     def from_parameter(cls, value: str) -> "Rotation | None":

@@ -2,6 +2,7 @@
 """What the driver needs from Magnum's certificate store."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Protocol
 
 
@@ -25,8 +26,19 @@ class Authorities:
 class CertificatesPort(Protocol):
     """CAs and the cluster secret of one cluster."""
 
-    def authorities(self) -> Authorities:
-        """Return the CAs the cluster's references point to."""
+    def authorities(
+        self, references: Mapping[str, str] | None = None
+    ) -> Authorities:
+        """Return the CAs that references point to.
+
+        :param references: by name of the field; None: the cluster's own.
+        """
+
+    def discard_authorities(self, references: Mapping[str, str]) -> None:
+        """Delete stored certificates; gone already is fine."""
+
+    def forget_client_files(self) -> None:
+        """Delete the cached files of Magnum's own client."""
 
     def find_secret(self) -> str | None:
         """Return the reference of the stored cluster secret."""

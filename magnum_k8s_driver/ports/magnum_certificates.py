@@ -6,26 +6,25 @@ be found again when a conductor was killed between storing it and saving the
 reference, so it carries a mark that each kind of store can look for.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 import contextlib
 import os
+import types
 from typing import Any, Protocol
 
 from magnum.common import cert_manager as store_module
-from magnum.common import clients
 from magnum.common import context as magnum_context
 from magnum.common import exception as magnum_exception
 from magnum.common.x509 import operations
 import magnum.conf
 from magnum.conductor.handlers.common import cert_manager
 from magnum import objects
-from openstack import connection as sdk_connection
 from oslo_log import log as logging
 from oslo_utils import encodeutils
 
 from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.ports import barbican_store
 from magnum_k8s_driver.ports import certificates
-from magnum_k8s_driver.ports import rest
 
 CONF = magnum.conf.CONF
 LOG = logging.getLogger(__name__)
@@ -63,18 +62,35 @@ class MagnumCertificates:
         self._context = admin_context
         self._store = _store(cluster, admin_context)
 
-    def authorities(self) -> certificates.Authorities:
-        """Return the CAs the cluster's references point to.
+    def authorities(
+        self, references: Mapping[str, str] | None = None
+    ) -> certificates.Authorities:
+        """Return the CAs that references point to.
 
+        :param references: by name of the field; None: the cluster's own.
         :raises CloudError: one is missing or cannot be read.
         """
+        owner = self._cluster
+        if references is not None:
+            owner = types.SimpleNamespace(uuid=owner.uuid, **references)
         return certificates.Authorities(
-            kubernetes=self._authority("kubernetes", "ca_cert_ref"),
-            etcd=self._authority("etcd", "etcd_ca_cert_ref"),
+            kubernetes=self._authority(owner, "kubernetes", "ca_cert_ref"),
+            etcd=self._authority(owner, "etcd", "etcd_ca_cert_ref"),
             front_proxy=self._authority(
-                "front_proxy", "front_proxy_ca_cert_ref"
+                owner, "front_proxy", "front_proxy_ca_cert_ref"
             ),
         )
+
+    def discard_authorities(self, references: Mapping[str, str]) -> None:
+        """Delete stored certificates; gone already is fine."""
+        for reference in references.values():
+            if reference and not _is_absent(reference):
+                self.discard(reference)
+
+    def forget_client_files(self) -> None:
+        """Delete the cached files of Magnum's own client."""
+        with _as_cloud_error():
+            cert_manager.delete_client_files(self._cluster, self._context)
 
     def find_secret(self) -> str | None:
         """Return the reference of the stored cluster secret.
@@ -107,12 +123,11 @@ class MagnumCertificates:
 
     def delete_extra_authorities(self) -> None:
         """Delete the etcd and front-proxy CAs and the cached client files."""
-        for field in ("etcd_ca_cert_ref", "front_proxy_ca_cert_ref"):
-            reference = getattr(self._cluster, field, None)
-            if reference and not _is_absent(reference):
-                self.discard(reference)
-        with _as_cloud_error():
-            cert_manager.delete_client_files(self._cluster, self._context)
+        fields = ("etcd_ca_cert_ref", "front_proxy_ca_cert_ref")
+        self.discard_authorities(
+            {one: getattr(self._cluster, one, None) or "" for one in fields}
+        )
+        self.forget_client_files()
 
     def client_files(self) -> dict[str, str]:
         """Return what Magnum's own client shows and checks, PEM by name.
@@ -136,14 +151,16 @@ class MagnumCertificates:
                 ),
             }
 
-    def _authority(self, kind: str, field: str) -> certificates.KeyPair:
-        if not getattr(self._cluster, field, None):
+    def _authority(
+        self, owner: Any, kind: str, field: str
+    ) -> certificates.KeyPair:
+        if not getattr(owner, field, None):
             raise exceptions.CloudError(
                 _SERVICE, f"cluster {self._cluster.uuid} has no {kind} CA"
             )
         with _as_cloud_error():
             stored = cert_manager.get_cluster_ca_certificate(
-                self._cluster, self._context, kind
+                owner, self._context, kind
             )
             key = operations.decrypt_key(
                 encodeutils.safe_encode(stored.get_private_key()),
@@ -239,99 +256,6 @@ class _LocalStore:
                 _manager().delete_cert(reference)
 
 
-class _BarbicanStore:
-    """A Barbican container and its secrets, all with the mark as name.
-
-    Magnum's own ``store_cert`` names all secrets alike, so that those of a
-    conductor that was killed before it made the container are lost.
-    """
-
-    def __init__(self, mark: str) -> None:
-        self._mark = mark
-
-    @contextlib.contextmanager
-    def _barbican(self) -> Iterator[rest.Rest]:
-        context = magnum_context.make_admin_context()
-        options = CONF.barbican_client
-        connection = sdk_connection.Connection(
-            session=clients.OpenStackClients(context).keystone().session,
-            region_name=options.region_name,
-            interface=options.endpoint_type.removesuffix("URL"),
-        )
-        try:
-            yield rest.Rest(connection, "key_manager")
-        finally:
-            connection.close()
-
-    def _listed(self, barbican: rest.Rest, kind: str) -> list[dict[str, Any]]:
-        query = {"name": self._mark, "limit": 100}
-        document = barbican.find(f"/{kind}", query) or {}
-        listed = [
-            one
-            for one in document.get(kind) or ()
-            if one["name"] == self._mark
-        ]
-        return sorted(listed, key=lambda one: str(one.get("created")))
-
-    def find(self) -> list[str]:
-        with self._barbican() as barbican:
-            listed = self._listed(barbican, "containers")
-        return [str(one["container_ref"]) for one in listed]
-
-    def save(self, text: str) -> str:
-        with self._barbican() as barbican:
-            references = []
-            for name, payload in (
-                ("certificate", self._mark),
-                ("private_key", text),
-            ):
-                made = barbican.send(
-                    "POST",
-                    "/secrets",
-                    {
-                        "name": self._mark,
-                        "payload": payload,
-                        "payload_content_type": "text/plain",
-                    },
-                )
-                references.append(
-                    {"name": name, "secret_ref": made["secret_ref"]}
-                )
-            container = barbican.send(
-                "POST",
-                "/containers",
-                {
-                    "name": self._mark,
-                    "type": "certificate",
-                    "secret_refs": references,
-                },
-            )
-        return str(container["container_ref"])
-
-    def read(self, reference: str) -> str:
-        stored = _manager().get_cert(reference)
-        return str(encodeutils.safe_decode(stored.get_private_key()))
-
-    def delete(self, kept: str = "") -> None:
-        with self._barbican() as barbican:
-            listed = self._listed(barbican, "containers")
-            spared = {kept} | {
-                str(part["secret_ref"])
-                for one in listed
-                if one["container_ref"] == kept
-                for part in one["secret_refs"]
-            }
-            for kind, reference in (
-                ("containers", "container_ref"),
-                ("secrets", "secret_ref"),
-            ):
-                for one in self._listed(barbican, kind):
-                    found = str(one[reference])
-                    if found not in spared:
-                        identifier = found.rsplit("/", 1)[-1]
-                        barbican.discard(f"/{kind}/{identifier}")
-
-
 def _store(cluster: Any, context: Any) -> _Store:
     mark = f"magnum-k8s-driver:{cluster.uuid}"
     kind = CONF.certificates.cert_manager_type
@@ -340,7 +264,7 @@ def _store(cluster: Any, context: Any) -> _Store:
     if kind == "local":
         return _LocalStore(mark)
     if kind == "barbican":
-        return _BarbicanStore(mark)
+        return barbican_store.BarbicanStore(mark)
     raise exceptions.CloudError(
         _SERVICE,
         f"[certificates] cert_manager_type {kind!r} is none that this driver "

@@ -74,14 +74,18 @@ def node_files(
     return tuple(sorted(found, key=lambda one: one.path))
 
 
-def program_files() -> tuple[NodeFile, ...]:
+def program_files(*without: str) -> tuple[NodeFile, ...]:
     """Return the node program, ``templates/node``, as it lies on a node.
 
     Its libraries lie there as one file: each name in the archive would take
     forty bytes.
+
+    :param without: how names of files begin that are left out.
     """
     found = {
-        path: _program_file(path) for path in templates.list_files("node")
+        path: _program_file(path)
+        for path in templates.list_files("node")
+        if not path.removeprefix("node/").startswith(without)
     }
     every = found[_LIBRARIES]
     lines = [every.content.split(b"\n", 1)[0] + b"\n"]

@@ -161,6 +161,8 @@ def _metadata(
     }
     if member.state is members.MemberState.DRAINING:
         metadata["magnum_drain"] = "1"
+    if member.trust:
+        metadata["magnum_trust"] = member.trust
     return metadata
 
 

@@ -24,6 +24,7 @@ IGNITION_DISTROS = frozenset(("fcos", "fedora-coreos", "flatcar", "coreos"))
 """Values of ``os_distro`` whose images run Ignition, not cloud-init."""
 
 _HEADER = "#cloud-config\n"
+_WITHOUT_ROOM = ("tasks/rotate", "tasks/tools", "phases/join-worker")
 
 
 def user_data(
@@ -136,9 +137,11 @@ def _files(
     group: spec_module.NodeGroupSpec,
     document: Mapping[str, Any],
 ) -> tuple[node_files.NodeFile, ...]:
+    # Beside a PKI there is no room for what rotates CAs and fetches crictl.
+    without = _WITHOUT_ROOM if document.get("secrets") else ()
     inside = (
         *node_files.node_files(spec, group, document),
-        *node_files.program_files(),
+        *node_files.program_files(*without),
     )
     return (
         node_files.document_file(document),

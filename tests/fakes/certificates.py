@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A simulated certificate store of one cluster."""
 
+from collections.abc import Callable, Mapping
 import datetime
 import functools
 import uuid
@@ -51,14 +52,28 @@ class FakeCertificates:
         self.calls = calls
         self.secrets: dict[str, str] = {}
         self.extra_authorities = {"etcd", "front-proxy"}
+        self.current: Callable[[], str] = lambda: "ca_cert_ref"
+        """Returns Magnum's reference of the cluster's own CA."""
+        self.discarded: list[str] = []
 
-    def authorities(self) -> certificates.Authorities:
+    def authorities(
+        self, references: Mapping[str, str] | None = None
+    ) -> certificates.Authorities:
         """See the port."""
+        reference = (references or {}).get("ca_cert_ref") or self.current()
+        generation = reference.removeprefix("ca_cert_ref")
         return certificates.Authorities(
-            kubernetes=key_pair("kubernetes"),
-            etcd=key_pair("etcd"),
-            front_proxy=key_pair("front-proxy"),
+            kubernetes=key_pair(f"kubernetes{generation}"),
+            etcd=key_pair(f"etcd{generation}"),
+            front_proxy=key_pair(f"front-proxy{generation}"),
         )
+
+    def discard_authorities(self, references: Mapping[str, str]) -> None:
+        """See the port."""
+        self.discarded += references.values()
+
+    def forget_client_files(self) -> None:
+        """See the port."""
 
     def find_secret(self) -> str | None:
         """See the port."""

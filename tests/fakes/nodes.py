@@ -11,6 +11,7 @@ from typing import Any
 from lab.hollow import addons as addons_module
 from lab.hollow import renewal as renewal_module
 from lab.hollow import seal as seal_module
+from magnum_k8s_driver.converge import trust
 from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import orders
 from magnum_k8s_driver.render import userdata
@@ -65,6 +66,12 @@ class FakeNode:
     seal: seal_module.Seal | None = None
     """Its key pair, while it waits for its secrets."""
     secrets: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    serial: str = ""
+    """Rotation of CAs that a worker has followed."""
+    trusted: tuple[str, ...] = ()
+    """CAs of which a worker takes the API server's certificate, PEM."""
+    issuer: str = ""
+    """CA of a worker's own certificate; empty: the first one."""
     sequence: int = 0
     ready_at: float = 0.0
     """When it was last ready."""
@@ -228,6 +235,41 @@ class FakeNodes:
             found = renewal_module.take(node.metadata, key, serial)
             node.secrets = found or node.secrets
 
+    def _follow(self, node: FakeNode, how: Behaviour) -> None:
+        """Let a worker take what the control plane says of its CAs.
+
+        It is lost when it trusts nobody who signed what the others show,
+        or shows what nobody trusts.
+        """
+        serial = node.metadata.get("magnum_trust", "")
+        if node.control_plane or serial in ("", node.serial):
+            return
+        leaders = [
+            one
+            for one in self._living()
+            if one.control_plane and one.joined and one.cluster == node.cluster
+        ]
+        if how.keeps_secrets or not leaders:
+            return
+        for one in leaders:
+            text = one.secrets["pki"]["ca.crt"]
+            shown = trust.split(text)[0]
+            known = node.trusted or trust.split(self._first_ca(node))
+            if shown not in known or (
+                node.issuer and node.issuer not in trust.split(text)
+            ):
+                raise AssertionError(
+                    f"{node.server.name} lost the API in {serial}"
+                )
+            node.trusted = trust.split(text)
+        if serial.startswith("issue"):
+            node.issuer = shown
+        node.serial = serial
+
+    def _first_ca(self, node: FakeNode) -> str:
+        document = _document(node.server.user_data) or {}
+        return "".join(document["join"]["ca_certificates"])
+
     def may_lose(self, server: compute_module.FakeServer) -> bool:
         """Tell whether etcd keeps its majority without a server."""
         cluster = server.metadata.get("magnum_cluster", "")
@@ -271,6 +313,7 @@ class FakeNodes:
             self._boot(node, behaviour, now)
             return
         self._upgrade(node, behaviour, now)
+        self._follow(node, behaviour)
         self._drain(node, behaviour, now)
 
     def _boot(self, node: FakeNode, how: Behaviour, now: float) -> None:
@@ -516,6 +559,7 @@ class FakeNodes:
                     "op": node.metadata.get("magnum_op", ""),
                     "phase": self.phase(node),
                     "version": node.version,
+                    "secrets": node.serial,
                     "ready": not reason,
                     "error": (
                         dataclasses.asdict(node.error) if node.error else None

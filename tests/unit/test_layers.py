@@ -22,6 +22,7 @@ MAGNUM = {
     "rows",
     "session",
     "compat",
+    "ports.barbican_store",
     "ports.cloud",
     "ports.magnum_certificates",
     "ports.sdk_identity",

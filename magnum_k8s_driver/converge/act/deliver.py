@@ -19,8 +19,10 @@ def answer_members(
 ) -> None:
     """Store sealed secrets where the boards' users can read them."""
     spec = scene.load_spec()
-    _reference, bundle = orders.read_secret(scene)
-    text = user_data.sealed_text(scene.cloud, spec, bundle)
+    material = orders.read_material(scene)
+    text = user_data.sealed_text(
+        scene.cloud, spec, material.bundle, material.authorities
+    )
     for one in action.questions:
         _answer(one, text, scene)
 

@@ -8,11 +8,13 @@ from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.converge import addon_states
 from magnum_k8s_driver.converge import dispatch as dispatch_module
 from magnum_k8s_driver.converge import secret as secret_module
+from magnum_k8s_driver.converge import trust
 from magnum_k8s_driver.converge import user_data
 from magnum_k8s_driver.converge.act import scene as scene_module
 from magnum_k8s_driver.model import members as members_module
 from magnum_k8s_driver.model import orders
 from magnum_k8s_driver.model import record as record_module
+from magnum_k8s_driver.model import rotation as rotation_module
 from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.model import state as state_module
 from magnum_k8s_driver.render import addon_orders
@@ -46,12 +48,13 @@ def operation_after(
 
 def for_nodes(scene: scene_module.Scene, operation: str) -> user_data.Orders:
     stack = scene.cluster.stack
-    _reference, bundle = read_secret(scene)
+    material = read_material(scene)
     return user_data.Orders(
         operation=operation,
         endpoint=user_data.endpoint(stack),
         signals=stack.outputs,
-        secret=bundle,
+        secret=material.bundle,
+        authorities=material.authorities,
         artifact_mirror=scene.settings.artifact_mirror,
     )
 
@@ -70,6 +73,35 @@ def read_secret(
         raise exceptions.StaleGeneration("the cluster secret is not stored")
     text = certificates.read_secret(reference)
     return reference, secret_module.ClusterSecret.from_text(text)
+
+
+def read_material(
+    scene: scene_module.Scene,
+    rotation: rotation_module.Rotation | None = None,
+) -> trust.Material:
+    """Return what control-plane nodes have to hold at this moment.
+
+    :param rotation: None: the one that is under way, if any is.
+    """
+    certificates = scene.cloud.certificates
+    _reference, bundle = read_secret(scene)
+    rotation = rotation or scene.observed.rotation
+    if rotation is None or not rotation.secret_ref:
+        return trust.Material(
+            bundle=bundle, authorities=certificates.authorities()
+        )
+    text = certificates.read_secret(rotation.secret_ref)
+    new = trust.Material(
+        bundle=secret_module.ClusterSecret.from_text(text),
+        authorities=certificates.authorities(rotation.new),
+    )
+    if rotation.phase is rotation_module.Phase.RETIRE:
+        # The old ones may be gone already.
+        return new
+    old = trust.Material(
+        bundle=bundle, authorities=certificates.authorities(rotation.old)
+    )
+    return trust.between(rotation.phase, rotation.serial, old, new)
 
 
 def member(
@@ -117,7 +149,6 @@ def worker_config(
 ) -> str:
     """Store the user data that new workers of a group share."""
     text = user_data.worker(
-        scene.cloud,
         spec,
         group,
         for_nodes(scene, operation),

@@ -7,6 +7,7 @@ from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.converge import actions
 from magnum_k8s_driver.converge import envelope
 from magnum_k8s_driver.converge import secret as secret_module
+from magnum_k8s_driver.converge import trust
 from magnum_k8s_driver.converge import user_data
 from magnum_k8s_driver.converge.act import orders
 from magnum_k8s_driver.converge.act import scene as scene_module
@@ -14,6 +15,7 @@ from magnum_k8s_driver.converge.act import stacks
 from magnum_k8s_driver.model import renewal
 from magnum_k8s_driver.model import rotation as rotation_module
 from magnum_k8s_driver.model import state as state_module
+from magnum_k8s_driver.render import worker_stack
 
 
 def begin_rotation(
@@ -29,6 +31,8 @@ def begin_rotation(
         id=f"rotate-{action.generation + 1}",
         kind=action.kind,
         started=scene.observed.now,
+        old=action.old,
+        new=action.new,
     )
     begun = dataclasses.replace(
         begun, started=scene.observed.now, user_id=action.user_id
@@ -39,18 +43,17 @@ def begin_rotation(
     )
 
 
-def offer_credential(
-    action: actions.OfferCredential, scene: scene_module.Scene
+def advance_rotation(
+    action: actions.AdvanceRotation, scene: scene_module.Scene
 ) -> None:
-    """Make a new credential and lay it into metadata, encrypted.
+    """Begin the next phase: lay its secrets into metadata, encrypted.
 
-    From here on new members get it, too. When it cannot be made the old one
-    stays, and the rotation is forgotten.
+    From here on new members get them, too. When what is new cannot be made
+    the old stays, and the rotation is forgotten.
     """
-    standing = _standing(scene)
     state = scene.cluster.state
     try:
-        reference, metadata = _new_credential(scene, standing.id)
+        after = _offered(scene)
     except (
         exceptions.StaleGeneration,
         exceptions.CloudConflict,
@@ -58,16 +61,44 @@ def offer_credential(
     ):
         raise
     except exceptions.K8sDriverError as exc:
-        scene.cloud.certificates.keep_secret(state.secret_ref)
+        standing = _standing(scene)
+        if standing.phase is not rotation_module.Phase.BEGUN:
+            raise
+        certificates = scene.cloud.certificates
+        certificates.keep_secret(state.secret_ref)
+        certificates.discard_authorities(standing.new)
         stacks.remember(scene, _with(state, None), action.generation)
         raise exceptions.K8sDriverError(
-            f"The credential was not rotated, the old one stays in use: {exc}"
+            f"The {standing.kind} was not rotated, the old one stays in use: "
+            f"{exc}"
         ) from exc
-    offered = dataclasses.replace(
-        standing, phase=rotation_module.Phase.OFFERED, metadata=metadata
-    )
-    after = dataclasses.replace(_with(state, offered), secret_ref=reference)
     stacks.remember(scene, after, action.generation)
+
+
+def tell_workers(
+    action: actions.TellWorkers, scene: scene_module.Scene
+) -> None:
+    """Let every worker of a group follow the phase of a rotation of CAs.
+
+    The control plane is through with it: what Magnum shows and signs with
+    is what the API server has.
+    """
+    standing = _standing(scene)
+    _publish(scene, standing)
+    spec = scene.load_spec()
+    group = orders.current_group(scene, spec, action.group_uuid)
+    stack = scene.observed.workers[action.group_uuid]
+    operation = orders.operation_after(
+        scene, standing.phase.value, stack.state.generation
+    )
+    told = stack.state.members.trusting(standing.serial, operation.id)
+    update = worker_stack.update(
+        spec,
+        group,
+        stack.state.advanced(members=told, operation=operation),
+        timeout_minutes=scene.settings.update_timeout_minutes,
+    )
+    stacks.update(scene.cloud.heat, stack.stack.id, update, action.generation)
 
 
 def end_rotation(
@@ -78,38 +109,105 @@ def end_rotation(
     Repeated after a crash it ends the same.
     """
     standing = _standing(scene)
-    spec = scene.load_spec()
-    cloud = scene.cloud
+    certificates = scene.cloud.certificates
     reference, bundle = orders.read_secret(scene)
+    if standing.kind is rotation_module.Kind.CREDENTIAL:
+        _drop_credentials(scene, bundle)
+        scene.save_owner(standing.user_id)
+    else:
+        _publish(scene, standing)
+        certificates.discard_authorities(standing.old)
+    certificates.keep_secret(reference)
+    after = _with(scene.cluster.state, None)
+    stacks.remember(scene, after, action.generation)
+
+
+def _publish(
+    scene: scene_module.Scene, standing: rotation_module.Rotation
+) -> None:
+    """Let Magnum sign with, and hand out, the CA that API servers show."""
+    late = (rotation_module.Phase.ISSUE, rotation_module.Phase.RETIRE)
+    if standing.phase in late:
+        scene.save_references(standing.new)
+        scene.cloud.certificates.forget_client_files()
+
+
+def _drop_credentials(
+    scene: scene_module.Scene, bundle: secret_module.ClusterSecret
+) -> None:
+    cloud, spec = scene.cloud, scene.load_spec()
     cloud.identity.keep_application_credential(
         user_data.user_id(cloud, spec.uuid),
         bundle.identity_password,
         spec.project_id,
         bundle.credential_name,
     )
-    cloud.certificates.keep_secret(reference)
-    scene.save_owner(standing.user_id)
-    after = _with(scene.cluster.state, None)
-    stacks.remember(scene, after, action.generation)
+
+
+def _offered(scene: scene_module.Scene) -> state_module.ClusterState:
+    """Return the state in the next phase, its secrets made and stored."""
+    standing, state = _standing(scene), scene.cluster.state
+    phase = standing.next_phase
+    if phase is None:
+        raise exceptions.StaleGeneration("the rotation is over")
+    moved = dataclasses.replace(
+        standing, phase=phase, moved=scene.observed.now
+    )
+    if standing.kind is rotation_module.Kind.CREDENTIAL:
+        state, material = _new_credential(scene, standing.serial)
+    else:
+        if not moved.secret_ref:
+            moved = dataclasses.replace(
+                moved, secret_ref=_store_new_keys(scene, standing)
+            )
+        material = orders.read_material(scene, moved)
+        if phase is rotation_module.Phase.RETIRE:
+            # Nothing of the old secret is needed any more.
+            state = dataclasses.replace(state, secret_ref=moved.secret_ref)
+    metadata = _encoded(scene, moved.serial, material)
+    return _with(state, dataclasses.replace(moved, metadata=metadata))
 
 
 def _new_credential(
     scene: scene_module.Scene, serial: str
-) -> tuple[str, dict[str, str]]:
-    """Store a new bundle; return its reference, and it as metadata."""
-    cloud, spec = scene.cloud, scene.load_spec()
+) -> tuple[state_module.ClusterState, trust.Material]:
+    """Store a bundle with a new credential; return the state with it."""
+    certificates = scene.cloud.certificates
     _reference, old = orders.read_secret(scene)
     bundle = secret_module.with_new_credential(old, serial)
-    reference = cloud.certificates.store_secret(bundle.to_text())
-    text = user_data.sealed_text(cloud, spec, bundle)
-    key = bytes.fromhex(bundle.board_key)
-    state = scene.cluster.state
+    reference = certificates.store_secret(bundle.to_text())
+    return (
+        dataclasses.replace(scene.cluster.state, secret_ref=reference),
+        trust.Material(bundle=bundle, authorities=certificates.authorities()),
+    )
+
+
+def _store_new_keys(
+    scene: scene_module.Scene, standing: rotation_module.Rotation
+) -> str:
+    """Store the bundle that takes over at the end; return its reference."""
+    _reference, old = orders.read_secret(scene)
+    last = dataclasses.replace(standing, phase=rotation_module.Phase.RETIRE)
+    bundle = secret_module.with_new_keys(old, last.serial)
+    return scene.cloud.certificates.store_secret(bundle.to_text())
+
+
+def _encoded(
+    scene: scene_module.Scene, serial: str, material: trust.Material
+) -> dict[str, str]:
+    """Return secrets as metadata of every control-plane server."""
+    cloud, spec = scene.cloud, scene.load_spec()
+    text = user_data.sealed_text(
+        cloud, spec, material.bundle, material.authorities
+    )
+    key = bytes.fromhex(material.bundle.board_key)
+    others = scene.cluster.state.orders.metadata
     try:
-        return reference, renewal.encode(
+        return renewal.encode(
             envelope.renew(text, key, serial),
             key,
             cloud.compute.max_server_meta(),
-            renewal.RESERVED_KEYS + len(state.orders.metadata),
+            renewal.RESERVED_KEYS + len(others),
         )
     except ValueError as exc:
         raise exceptions.K8sDriverError(

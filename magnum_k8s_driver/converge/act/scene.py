@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every action works with."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import dataclasses
 
@@ -49,6 +49,8 @@ class Scene:
     was the last one that did."""
     commit_upgrade: Callable[[state_module.UpgradeTarget], None]
     """Saves the target of an upgrade in Magnum as what the cluster is."""
+    save_references: Callable[[Mapping[str, str]], None]
+    """Saves in Magnum which CAs the cluster has, by name of the field."""
     save_owner: Callable[[str], None]
     """Saves in Magnum whose the cluster is, by Keystone user id."""
 

@@ -136,7 +136,7 @@ board::post() {
         phase "$(json::string "$phase")" \
         seconds "$(board::seconds)" \
         version "$(json::string "$(board::version)")" \
-        secrets "$(json::string "$(config::get secrets serial)")" \
+        secrets "$(json::string "$(trust::followed)")" \
         error "$(board::error "$phase" "$3" "$4")")"
     signal::send board report "$status" "$state: $phase" "$document"
 }
@@ -147,6 +147,7 @@ board::to_node() {
     [[ "$state" != drained ]] || phase=drained
     document="$(json::object op "$(json::string "$(board::operation)")" \
         phase "$(json::string "$phase")" ready "$ready" \
+        secrets "$(json::string "$(trust::followed)")" \
         version "$(json::string "$(board::version)")" \
         error "$(board::error "$phase" "$3" "$4")" \
         seconds "$(board::seconds)" t "$(json::now)")"

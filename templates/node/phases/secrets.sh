@@ -3,9 +3,18 @@
 # where they come from.
 
 secrets::main() {
-    local name mode
     metadata::load
     seal::is_open || seal::await
+    secrets::put_pki
+    config::get secrets encryption_config | file::write \
+        "$ROOT/etc/magnum/apiserver/encryption.yaml" 0600 || true
+    secrets::check
+    # Of a node that has not joined nothing is older than these.
+    [[ -e "$KUBELET_CONFIG" ]] || trust::follow
+}
+
+secrets::put_pki() {
+    local name mode
     while IFS= read -r name; do
         mode=0600
         [[ "$name" != *.crt && "$name" != *.pub ]] || mode=0644
@@ -13,9 +22,6 @@ secrets::main() {
             file::write "$PKI_DIR/$name" "$mode" || true
     done < <(config::keys secrets pki)
     chmod 0755 "$PKI_DIR"
-    config::get secrets encryption_config | file::write \
-        "$ROOT/etc/magnum/apiserver/encryption.yaml" 0600 || true
-    secrets::check
 }
 
 secrets::check() {

@@ -122,6 +122,7 @@ digest::fields() {
     json::object op "$(json::string "${own[op]:-}")" error "$error" \
         phase "$(json::string "${own[phase]:-}")" ready "$ready" \
         version "$(json::string "${own[version]:-}")" \
+        secrets "$(json::string "${own[secrets]:-}")" \
         seconds "$(json::object "${seconds[@]}")" \
         t "$(digest::number "${own[t]:-0}")"
 }

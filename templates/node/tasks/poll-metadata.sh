@@ -5,6 +5,11 @@ poll_metadata::main() {
     local wanted last="" file="$STATE_DIR/orders"
     metadata::fetch || { log "no metadata" && return 0; }
     metadata::load
+    if [[ -f "$MAGNUM_HOME/tasks/rotate.sh" ]]; then
+        # shellcheck source=templates/node/tasks/rotate.sh
+        source "$MAGNUM_HOME/tasks/rotate.sh"
+        ! poll_metadata::is_settled || rotate::main
+    fi
     wanted="$(metadata::get meta magnum_op) $(metadata::get meta \
         magnum_version) $(metadata::get meta magnum_drain)"
     [[ ! -s "$file" ]] || last="$(<"$file")"

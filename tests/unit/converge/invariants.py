@@ -221,6 +221,7 @@ class Invariants:
             found = cloud.inventory(f"{what} *")
             _require(len(found) == 1, f"{found}; {_told(row)}")
         self._check_credentials(row)
+        self._check_authorities(row)
         # One of an update that Heat refused waits for the next update.
         used = {
             one.user_data for each in self._lists.values() for one in each.all
@@ -243,6 +244,21 @@ class Invariants:
             {*held} == {*valid} and len(valid) == 1,
             f"credentials {held} of {valid}; {_told(row)}",
         )
+
+    def _check_authorities(self, row):
+        """Everybody has the CA that Magnum hands out, and no other."""
+        cloud = self._world.cloud
+        authority = cloud.certificates.authorities().kubernetes.certificate
+        for node in cloud.nodes.by_id.values():
+            if node.control_plane:
+                held = node.secrets["pki"]["ca.crt"]
+                _require(held == authority, f"other CAs; {_told(row)}")
+            elif node.trusted:
+                _require(
+                    node.trusted == (authority,)
+                    and node.issuer in ("", authority),
+                    f"{node.server.name} has other CAs; {_told(row)}",
+                )
 
     def _check_nothing_is_left(self):
         left = self._world.cloud.inventory()

@@ -167,6 +167,17 @@ class Operations(stateful.RuleBasedStateMachine):
         self._tick(ticks)
 
     @stateful.precondition(lambda self: self._exists())
+    @stateful.rule(troubles=TROUBLES, ticks=TICKS)
+    def rotate_ca(self, troubles, ticks):
+        self.settle()
+        row = self.world.row()
+        if row is None or not row.status.endswith("_COMPLETE"):
+            return
+        self._trouble(troubles)
+        self.world.rotate_ca()
+        self._tick(ticks)
+
+    @stateful.precondition(lambda self: self._exists())
     @stateful.rule(
         user=st.sampled_from(("ann", "ben")), troubles=TROUBLES, ticks=TICKS
     )

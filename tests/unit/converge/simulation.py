@@ -31,6 +31,11 @@ class Simulation:
         self.group_intents = {}
         self.committed = []
         self.owners = []
+        self.ca_number = 0
+        self.ca_generation = ""
+        self.cloud.certificates.current = lambda: (
+            f"ca_cert_ref{self.ca_generation}"
+        )
         self.settings = state.GroupSettings()
         """What Nodes of the worker groups shall carry."""
         self.prepared = True
@@ -100,6 +105,7 @@ class Simulation:
             leave_project=lambda: True,
             commit_upgrade=self._commit_upgrade,
             save_owner=self.owners.append,
+            save_references=self._save_references,
         )
 
     def run(self, limit=600):
@@ -187,6 +193,25 @@ class Simulation:
         )
         self.intent = record_module.Intent.UPDATE
         self.changed = self.cloud.now
+
+    def rotate_ca(self):
+        """Do what Magnum's CA hook does."""
+        names = ("ca_cert_ref", "magnum_cert_ref")
+        old = self.ca_generation
+        self.ca_number += 1
+        converge.begin_rotation(
+            self.around(),
+            rotation.Kind.CA,
+            "caller",
+            old={name: f"{name}{old}" for name in names},
+            new={name: f"{name}-{self.ca_number}" for name in names},
+        )
+        self.intent = record_module.Intent.UPDATE
+        self.changed = self.cloud.now
+
+    def _save_references(self, references):
+        found = references["ca_cert_ref"].removeprefix("ca_cert_ref")
+        self.ca_generation = found
 
     def versions(self):
         """Return the version each node runs."""

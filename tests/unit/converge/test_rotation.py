@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """A credential is exchanged while everybody goes on working."""
 
+import functools
 import json
 
+from cryptography.hazmat.primitives import serialization
 import testtools
 
 from lab.hollow import renewal as hollow
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.converge import envelope
+from magnum_k8s_driver.converge import trust
 from magnum_k8s_driver.model import record
 from magnum_k8s_driver.model import renewal
 from magnum_k8s_driver.model import rotation
 from magnum_k8s_driver.model import state as state_module
+from tests.fakes import certificates
 from tests.unit.converge import simulation
 
 Outcome = record.Outcome
@@ -41,6 +45,15 @@ class RotationCase(testtools.TestCase):
             for node in self.cloud.nodes.by_id.values()
             if node.control_plane
         }
+
+    def grow(self):
+        """Let two more control-plane members come."""
+        workers = self.sim.spec.workers[0].count
+        self.sim.with_count(workers, control_planes=5)
+        self.sim.resize(workers)
+        written = self.sim.run()
+        self.assertEqual(Outcome.COMPLETE, written.outcome, written.reason)
+        self.assertEqual(5, len(self.held()))
 
     def ticks(self, count):
         for _tick in range(count):
@@ -149,8 +162,7 @@ class CredentialTest(RotationCase):
         self.sim.rotate()
         self.assertEqual(Outcome.COMPLETE, self.sim.run().outcome)
         (new,) = self.valid()
-        self.sim.resize(5, group=self.sim.spec.control_plane.uuid)
-        self.assertEqual(Outcome.COMPLETE, self.sim.run().outcome)
+        self.grow()
         for one in self.held().values():
             self.assertEqual(new, (one["id"], one["secret"]))
 
@@ -204,6 +216,177 @@ class CredentialTest(RotationCase):
         self.assertEqual(Outcome.COMPLETE, self.sim.run().outcome)
         self.assertEqual(1, len(self.valid()))
         self.assertEqual(1, len(self.cloud.certificates.secrets))
+
+
+class CaTest(RotationCase):
+    def setUp(self):
+        super().setUp()
+        self.workers = 1
+
+    def pki(self):
+        """Return what the API servers show and trust, and sign with."""
+        return [
+            node.secrets["pki"]
+            for node in self.cloud.nodes.by_id.values()
+            if node.control_plane
+        ]
+
+    def step(self):
+        """Let time pass, and check that everybody can talk to everybody."""
+        before = self.pki()
+        written = self.sim.converge()
+        self.cloud.tick(simulation.TICK)
+        for one in self.pki():
+            shown = trust.split(one["ca.crt"])[0]
+            for other in (*before, *self.pki()):
+                # Of two members one may be a phase ahead.
+                self.assertIn(shown, trust.split(other["ca.crt"]))
+                self.assertIn(
+                    _public(one["sa.key"]), other["sa.pub"].strip() + "\n"
+                )
+        return written
+
+    def until_the_end(self, limit=400):
+        phases = []
+        for _tick in range(limit):
+            written = self.step()
+            standing = self.state().rotation
+            phase = standing and str(standing.phase)
+            if phase and phase not in phases[-1:]:
+                phases.append(phase)
+            if written.outcome is not Outcome.IN_PROGRESS:
+                return written, phases
+        raise AssertionError(self.sim.history[-3:])
+
+    def test_in_phases(self):
+        servers = self.sim.servers()
+        old = self.pki()[0]
+        self.sim.rotate_ca()
+        written, phases = self.until_the_end()
+        self.assertEqual(Outcome.COMPLETE, written.outcome, written.reason)
+        self.assertEqual(["begun", "trust", "issue", "retire"], phases)
+        self.assertEqual(servers, self.sim.servers())
+        new = self.pki()[0]
+        self.assertEqual([new] * 3, self.pki())
+        for name in old:
+            self.assertNotEqual(old[name], new[name], name)
+            self.assertNotIn(old[name].strip(), new[name])
+        authorities = certificates.key_pair("kubernetes-1")
+        self.assertEqual(authorities.certificate, new["ca.crt"])
+        self.assertEqual("-1", self.sim.ca_generation)
+        self.assertEqual(
+            ["ca_cert_ref", "magnum_cert_ref"],
+            self.cloud.certificates.discarded,
+        )
+        (stored,) = self.cloud.certificates.secrets
+        self.assertEqual(stored, self.state().secret_ref)
+        self.assertIsNone(self.state().rotation)
+        self.assertEqual([], self.sim.owners)
+        told = " ".join(self.sim.history)
+        for words in (
+            "rusting the new CA beside the old one: control plane 0/3, "
+            "workers 0/1",
+            "e-issuing certificates: control plane 3/3, workers 1/1, waiting",
+            "rusting the new CA only: control plane 0/3",
+        ):
+            self.assertIn(words, told)
+
+    def test_magnum_shows_what_api_servers_show(self):
+        self.sim.rotate_ca()
+        for _tick in range(200):
+            written = self.step()
+            shown = self.cloud.certificates.authorities().kubernetes
+            for one in self.pki():
+                self.assertIn(shown.certificate.strip(), one["ca.crt"])
+            if written.outcome is not Outcome.IN_PROGRESS:
+                break
+        self.assertEqual(Outcome.COMPLETE, written.outcome, written.reason)
+
+    def test_nobody_is_left_behind(self):
+        self.cloud.nodes.behave("*-worker-0", keeps_secrets=True)
+        self.sim.rotate_ca()
+        written, phases = self.until_the_end()
+        self.assertEqual(Outcome.FAILED, written.outcome)
+        self.assertIn("control plane 3/3, workers 0/1", written.reason)
+        self.assertEqual(["begun", "trust"], phases)
+        # What Magnum hands out is what was there before.
+        self.assertEqual("", self.sim.ca_generation)
+        self.assertEqual([], self.cloud.certificates.discarded)
+        self.cloud.nodes.heal()
+        self.sim.resize(1)
+        written, phases = self.until_the_end()
+        self.assertEqual(Outcome.COMPLETE, written.outcome, written.reason)
+        self.assertEqual("-1", self.sim.ca_generation)
+
+    def test_nodes_that_come_meanwhile(self):
+        self.cloud.nodes.behave("*-cp-1", keeps_secrets=True)
+        self.sim.rotate_ca()
+        for _tick in range(10):
+            self.step()
+        self.sim.resize(3)
+        for _tick in range(10):
+            self.step()
+        self.cloud.nodes.heal()
+        written, _phases = self.until_the_end()
+        self.assertEqual(Outcome.COMPLETE, written.outcome, written.reason)
+        self.assertEqual(6, len(self.sim.servers()))
+        self.grow()
+        self.assertEqual([self.pki()[0]] * 5, self.pki())
+
+    def test_twice(self):
+        for _time in range(2):
+            self.sim.rotate_ca()
+            written, _phases = self.until_the_end()
+            self.assertEqual(Outcome.COMPLETE, written.outcome)
+        self.assertEqual("-2", self.sim.ca_generation)
+
+    def test_a_credential_after_it(self):
+        self.sim.rotate_ca()
+        self.until_the_end()
+        before = self.pki()
+        self.sim.rotate()
+        self.assertEqual(Outcome.COMPLETE, self.sim.run().outcome)
+        self.assertEqual(before, self.pki())
+
+    def test_new_cas_that_cannot_be_read(self):
+        self.sim.rotate_ca()
+        self.cloud.fail_next(
+            "certificates",
+            "authorities",
+            exceptions.CloudError("certificate", "it is gone", status=404),
+        )
+        written, _phases = self.until_the_end()
+        self.assertEqual(Outcome.FAILED, written.outcome)
+        self.assertIn("The CA was not rotated", written.reason)
+        self.assertEqual(
+            ["ca_cert_ref-1", "magnum_cert_ref-1"],
+            self.cloud.certificates.discarded,
+        )
+        self.assertEqual("", self.sim.ca_generation)
+        self.sim.resize(2)
+        self.assertEqual(Outcome.COMPLETE, self.sim.run().outcome)
+
+    def test_is_refused_of_a_cluster_that_is_not_whole(self):
+        self.cloud.nodes.behave("*-worker-0", unready="NoNetwork")
+        self.ticks(7)
+        error = self.assertRaises(
+            exceptions.UnsupportedOperation, self.sim.rotate_ca
+        )
+        self.assertIn("-worker-0 is booting.", str(error))
+
+
+@functools.cache
+def _public(private):
+    """Return the public half of a key, PEM."""
+    key = serialization.load_pem_private_key(private.encode(), None)
+    return (
+        key.public_key()
+        .public_bytes(
+            serialization.Encoding.PEM,
+            serialization.PublicFormat.SubjectPublicKeyInfo,
+        )
+        .decode()
+    )
 
 
 class RefusalTest(RotationCase):

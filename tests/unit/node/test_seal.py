@@ -251,6 +251,8 @@ class RenewTest(base.NodeTestCase):
             self.old, serial="rotate-7", cloud={"id": "new", "secret": "one"}
         )
         self.machine = self.control_plane()
+        for name, text in self.new.pki.items():
+            self.machine.write(f"/etc/kubernetes/pki/{name}", text)
 
     def put(self, key=None, serial="rotate-7", **changes):
         """Lay new secrets into the metadata."""

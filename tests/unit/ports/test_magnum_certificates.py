@@ -121,7 +121,7 @@ class CertificatesTest(testtools.TestCase):
 
         self.useFixture(
             fixtures.MonkeyPatch(
-                "magnum_k8s_driver.ports.magnum_certificates._BarbicanStore"
+                "magnum_k8s_driver.ports.barbican_store.BarbicanStore"
                 "._barbican",
                 lambda store: opened(),
             )
