@@ -66,6 +66,7 @@ class FailingAddonTest(base.LabTest):
     """What Helm says last is what a user reads."""
 
     def test_required_addon_fails_the_create(self):
+        base.needs_time()
         rule = {
             "match": ".",
             "fail_phase": "addon-cinder-csi",
