@@ -362,7 +362,8 @@ class FakeNodes:
         if node.seal is None:
             return
         marker = json.dumps({"sha256": node.seal.fingerprint})
-        line = f"MAGNUM-NODE seal {marker}\n"
+        # What was printed before may not have ended its line.
+        line = f"\nMAGNUM-NODE seal {marker}\n"
         if line not in node.server.console and not how.no_console:
             node.server.console += line
         for text in self._heat.readable(node.seal.key):
