@@ -73,11 +73,13 @@ class ApiServer:
         cluster: cluster_module.Cluster,
         wanted: cluster_module.ApiView | None,
     ) -> None:
+        # Keys take a while to make: nobody shall be refused meanwhile.
+        contexts = _contexts(wanted) if wanted else {}
         for server in self._listening.pop(cluster.uuid, ()):
             server.close()
         while wanted and self._wanted.get(cluster.uuid) is wanted:
             try:
-                found = await _listen(cluster, wanted)
+                found = await _listen(cluster, wanted.port, contexts)
             except (OSError, ValueError) as exc:
                 LOG.warning("No API for cluster %s: %s", cluster.uuid, exc)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -90,26 +92,37 @@ class ApiServer:
             return
 
 
+def _contexts(
+    view: cluster_module.ApiView,
+) -> dict[str, ssl.SSLContext]:
+    """Return what to serve each address of the lab's with."""
+    try:
+        return {
+            address: _context(view, address)
+            for address in view.addresses
+            if _is_loopback(address)
+        }
+    except ValueError as exc:
+        LOG.warning("No API: %s", exc)
+        return {}
+
+
 async def _listen(
-    cluster: cluster_module.Cluster, view: cluster_module.ApiView
+    cluster: cluster_module.Cluster,
+    port: int,
+    contexts: Mapping[str, ssl.SSLContext],
 ) -> list[asyncio.Server]:
-    found = []
-    for address in view.addresses:
-        if not _is_loopback(address):
-            continue
-        context = _context(view, address)
+    async def answer(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await _converse(cluster, reader, writer)
 
-        async def answer(
-            reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-        ) -> None:
-            await _converse(cluster, reader, writer)
-
-        found.append(
-            await asyncio.start_server(
-                answer, address, view.port, ssl=context, reuse_address=True
-            )
+    return [
+        await asyncio.start_server(
+            answer, address, port, ssl=context, reuse_address=True
         )
-    return found
+        for address, context in contexts.items()
+    ]
 
 
 def _is_loopback(address: str) -> bool:
