@@ -63,7 +63,8 @@ class RotationTest(changes.ChangedClusterTest):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         done = base.command(
-            "coe", "cluster", "config", self.uuid, "--dir", directory.name
+            *("coe", "cluster", "config", self.uuid, "--output-certs"),
+            *("--dir", directory.name),
         )
         self.assertEqual(0, done.code, done.err)
         return pathlib.Path(directory.name)
