@@ -7,6 +7,7 @@ by entry point, which would need the package to be installed.
 
 import contextlib
 import datetime
+import pathlib
 import time
 import types
 
@@ -28,6 +29,16 @@ from tests import fakes
 from tests import samples
 
 CONF = magnum.conf.CONF
+
+_LOGIN = """\
+[keystone_auth]
+auth_url = http://127.0.0.1:1/v3
+username = magnum
+password = secret
+project_name = service
+user_domain_name = Default
+project_domain_name = Default
+"""
 
 
 class _Bus:
@@ -55,7 +66,11 @@ class MagnumService(fixtures.Fixture):
     def _setUp(self):
         config = self.useFixture(config_fixture.Config(CONF))
         conf.register(CONF)
-        CONF([], project="magnum", default_config_files=[])
+        # Whoever loads this plugin makes the option a required one, for all
+        # tests that come after in the same process.
+        file = pathlib.Path(self.useFixture(fixtures.TempDir()).path, "conf")
+        file.write_text(_LOGIN)
+        CONF([], project="magnum", default_config_files=[str(file)])
         self.addCleanup(CONF.reset)
         config.config(group="certificates", cert_manager_type="x509keypair")
         config.config(group="database", connection="sqlite://")
