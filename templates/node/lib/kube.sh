@@ -20,6 +20,19 @@ kube::as_kubelet() {
     kubectl --kubeconfig "$KUBELET_CONFIG" --request-timeout 30s "$@"
 }
 
+# kube::await_own_api ATTEMPTS
+kube::await_own_api() {
+    retry "$1" kube::own_api_answers || fail \
+        "The API server of this node does not answer." \
+        "See crictl ps -a and journalctl -u kubelet on the node."
+}
+
+kube::own_api_answers() {
+    curl --silent --fail --noproxy '*' --output /dev/null --max-time 10 \
+        --cacert "$PKI_DIR/ca.crt" \
+        "https://127.0.0.1:$(config::get endpoint port)/readyz"
+}
+
 # The address of the API as a URL.
 kube::endpoint() {
     local host

@@ -5,9 +5,7 @@ init::main() {
     metadata::load
     if [[ -e "$STATE_DIR/initialised" ]]; then
         systemctl start kubelet.service
-        retry 10 init::own_api_answers || fail \
-            "The API server of this node does not answer." \
-            "See crictl ps -a and journalctl -u kubelet on the node."
+        kube::await_own_api 10
         return
     fi
     # Somebody else was first, or this is a successor: never a second etcd.
@@ -42,10 +40,4 @@ init::restrict() {
     [[ -n "$names" ]] || return 0
     # shellcheck disable=SC2086
     kube::as_admin --namespace kube-system delete $names
-}
-
-init::own_api_answers() {
-    curl --silent --fail --noproxy '*' --output /dev/null --max-time 10 \
-        --cacert "$PKI_DIR/ca.crt" \
-        "https://127.0.0.1:$(config::get endpoint port)/readyz"
 }

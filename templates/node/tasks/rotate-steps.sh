@@ -35,9 +35,7 @@ rotate_steps::control_plane() {
     fi
     renew_certificates::restart
     systemctl restart kubelet.service
-    retry 30 rotate_steps::own_api_answers || fail \
-        "The API server of this node does not answer." \
-        "See crictl ps -a and journalctl -u kubelet on the node."
+    kube::await_own_api 30
     retry 8 rotate_steps::publish
 }
 
@@ -88,24 +86,14 @@ rotate_steps::publish() {
     text="$(kube::as_admin --namespace kube-public create rolebinding \
         magnum:cluster-info --role=kubeadm:bootstrap-signer-clusterinfo \
         --group=system:nodes --dry-run=client --output yaml)" || return 1
-    rotate_steps::apply <<<"$text" || return 1
+    kube::apply <<<"$text" || return 1
     text="$(kube::as_admin --namespace kube-public get configmap cluster-info \
         --output 'go-template={{.data.kubeconfig}}')" || return 1
     rotate_steps::with_ca <<<"$text" >"$file"
     text="$(kube::as_admin --namespace kube-public create configmap \
         cluster-info --from-file=kubeconfig="$file" --dry-run=client \
         --output yaml)" || return 1
-    rotate_steps::apply <<<"$text"
-}
-
-rotate_steps::apply() {
-    kube::as_admin apply --server-side --force-conflicts --filename -
-}
-
-rotate_steps::own_api_answers() {
-    curl --silent --fail --noproxy '*' --output /dev/null --max-time 10 \
-        --cacert "$PKI_DIR/ca.crt" \
-        "https://127.0.0.1:$(config::get endpoint port)/readyz"
+    kube::apply <<<"$text"
 }
 
 rotate_steps::worker() {
