@@ -60,13 +60,15 @@ def observe(
     # Without its dash the prefix of "a" would cover the servers of "ab".
     prefix = f"{record.prefix}-"
     no_stack = cluster is None and not workers
+    # Before the servers: who boots from none of these had one before.
+    user_data = cloud.heat.configs(prefix)
     looked = observed_module.Observed(
         now=now,
         record=record,
         cluster=cluster,
         workers=workers,
         servers={one.name: one for one in cloud.compute.servers(prefix)},
-        user_data=cloud.heat.configs(prefix),
+        user_data=user_data,
         removal=removal,
         load_balancers=(
             cloud.leftovers.load_balancers(record.uuid) if deleting else ()

@@ -54,7 +54,7 @@ def change(
         )
     )
     settled = stack.stack.phase is not heat.StackPhase.IN_PROGRESS
-    lost = lost_members(observed, group) if settled else set()
+    lost = lost_members(observed, group, settled=settled)
     named = set(named_members(observed, group, asked) if asked else ())
     going = {
         one.name
@@ -153,18 +153,27 @@ def _references(
 
 
 def lost_members(
-    observed: observed_module.Observed, group: record.GroupRecord
+    observed: observed_module.Observed,
+    group: record.GroupRecord,
+    *,
+    settled: bool = True,
 ) -> set[str]:
     """Return members without a working server.
 
     Heat would replace them at its next update under the same name and with
     the orders of their first boot, so they must leave the list before it.
+
+    :param settled: False: Heat is at work. A member without a server may be
+        one that Heat has yet to make, unless its user data are gone: they
+        are kept until its server has been ACTIVE.
     """
     found = set()
-    for name in observed.members_of(group).names:
-        server = observed.servers.get(observed.record.node_name(group, name))
-        if server is None or server.status == "ERROR":
-            found.add(name)
+    for member in observed.members_of(group).all:
+        name = observed.record.node_name(group, member.name)
+        server = observed.servers.get(name)
+        had_one = settled or member.user_data not in observed.user_data
+        if server.status == "ERROR" if server else had_one:
+            found.add(member.name)
     return found
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 import dataclasses
 import fnmatch
 from typing import Any
@@ -185,9 +185,7 @@ def _still_wanted(
     failed: list[stack_tree.Resource],
 ) -> list[stack_tree.Step]:
     """Keep the ends of nested stacks: Heat starts nothing after a failure."""
-    if not any(
-        one.updated > stack.started for one in failed if one.nested is None
-    ):
+    if not _has_just_failed(stack, failed):
         return waiting
     kept = []
     for step in waiting:
@@ -195,6 +193,17 @@ def _still_wanted(
         if found and found[1].nested is not None and found[1].physical_id:
             kept.append(dataclasses.replace(step, due=0.0))
     return kept
+
+
+def _has_just_failed(
+    stack: Any, among: Iterable[stack_tree.Resource]
+) -> bool:
+    """Tell whether anything failed in the operation of this moment."""
+    return any(
+        one.updated > stack.started
+        for one in among
+        if one.phase == "FAILED" and one.nested is None
+    )
 
 
 def _end(stack: Any, phase: str, reason: str) -> None:
@@ -250,11 +259,24 @@ def _build(heat: Any, stack: Any, step: stack_tree.Step, full: str) -> None:
         _build_plain(heat, one, wanted, step.path, full)
     elif step.opening:
         _open_nested(one.nested, stack, one, wanted)
-    elif not any(each.phase == "IN_PROGRESS" for each in one.nested.walk()):
+    elif _is_over(stack, one.nested):
         bad = _failed_and_wanted(one.nested)
         one.phase = "FAILED" if bad else "COMPLETE"
         one.reason = bad[-1].reason if bad else "state changed"
         one.updated = heat.clock()
+
+
+def _is_over(stack: Any, nested: stack_tree.Level) -> bool:
+    """Tell whether a nested stack has ended.
+
+    The first failure ends it, whatever else Nova still builds:
+    ``_handle_resource_failure`` in heat/engine/check_resource.py marks the
+    stack FAILED, and who finishes later finds no traversal any more.
+    """
+    below = list(nested.walk())
+    return _has_just_failed(stack, below) or not any(
+        each.phase == "IN_PROGRESS" for each in below
+    )
 
 
 def _is_settled(

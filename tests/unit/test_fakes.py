@@ -224,6 +224,24 @@ class FakeCloudTest(testtools.TestCase):
         stack = self.finish(stack.id)
         self.assertEqual("COMPLETE", stack.phase.value, stack.reason)
 
+    def test_first_failure_ends_the_update(self):
+        """Although Nova still builds another server of the nested stack."""
+        stack_id = self.create()
+        self.finish(stack_id)
+        self.cloud.compute.build_seconds = 30.0
+        self.cloud.heat.fail("k/kube_minions/2", "the queue was away")
+        self.members["2"] = server("k-w-2", "worker", self.config)
+        self.members["3"] = server("k-w-3", "worker", self.config)
+        self.update(stack_id)
+        stack = self.finish(stack_id)
+        self.assertEqual("FAILED", stack.phase.value)
+        self.assertIn("the queue was away", stack.reason)
+        self.update(stack_id)
+        for _ in range(2):
+            self.cloud.tick(30)
+        stack = self.finish(stack_id)
+        self.assertEqual("COMPLETE", stack.phase.value, stack.reason)
+
     def test_hanging_resource_times_out(self):
         self.cloud.heat.hanging.add("k/net")
         stack_id = self.create()

@@ -68,3 +68,17 @@ class TestFound(testtools.TestCase):
         one.update(2, [("another", 59), ("late", 54, 40)], 14)
         one.update(1, [("refuse", "update")], 1)
         one.teardown()
+
+    def test_worker_lost_while_heat_was_busy(self):
+        """Heat was to make it anew from user data that were gone."""
+        world = self.useFixture(conductors.Conductors())
+        self.useFixture(test_create.Quick())
+        one = type("Machine", (operations.Operations,), {"world": world})()
+        one.create(1, 0, True, [("kill", 55, False)], 23)
+        one.resize(0, 4, [], False, [], 6)
+        one.resize(0, 0, [0, 0], True, [], 0)
+        one.resize(7, 4, [1, 2], True, [("break", 7)], 21)
+        one.resize(4, 4, [3, 5], True, [], 9)
+        one.resize(0, 0, [], False, [("conflict", 2), ("break", 0)], 6)
+        one.resize(2, 1, [6, 2], False, [], 1)
+        one.teardown()

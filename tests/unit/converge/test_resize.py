@@ -18,6 +18,14 @@ def running(**changes):
     return sim
 
 
+def sim_loses(sim, name):
+    del sim.cloud.compute.by_id[sim.servers()[name]]
+
+
+def sim_breaks(sim, name):
+    sim.cloud.compute.break_(f"*-{name}")
+
+
 class TestResize(testtools.TestCase):
     def assert_done(self, sim, *names):
         written = sim.run()
@@ -103,6 +111,27 @@ class TestResize(testtools.TestCase):
         self.assertEqual(COMPLETE, written.outcome, written.reason)
         self.assertEqual(4, len(sim.servers()))
         self.assertNotIn("worker-1", sim.servers())
+
+    def test_lost_while_heat_works_is_not_made_anew(self):
+        """Heat would boot it from user data that are gone."""
+        for lose in (sim_loses, sim_breaks):
+            sim = running()
+            sim.resize(1)
+            self.assertEqual([], sim.cloud.inventory("config *"))
+            lose(sim, "worker-0")
+            sim.resize(2)
+            written = sim.run()
+            self.assertEqual(COMPLETE, written.outcome, written.reason)
+            self.assertNotIn("worker-0", sim.servers())
+            self.assertEqual(3, len(sim.servers()))
+
+    def test_new_member_is_not_taken_for_lost(self):
+        """Heat has not come to it when the user asks again."""
+        sim = running()
+        sim.resize(3)
+        self.assertNotIn("worker-2", sim.servers())
+        sim.resize(4)
+        self.assert_done(sim, "worker-0", "worker-1", "worker-2", "worker-3")
 
     def test_undrainable_node_goes_at_the_deadline(self):
         sim = running()
