@@ -57,17 +57,14 @@ def observe(
         found = _worker_stack(cloud, record, group)
         if found is not None:
             workers[group.uuid] = found
-    # Without its dash the prefix of "a" would cover the servers of "ab".
-    prefix = f"{record.prefix}-"
     no_stack = cluster is None and not workers
-    # Before the servers: who boots from none of these had one before.
-    user_data = cloud.heat.configs(prefix)
+    user_data, servers = _user_data_and_servers(cloud, record)
     looked = observed_module.Observed(
         now=now,
         record=record,
         cluster=cluster,
         workers=workers,
-        servers={one.name: one for one in cloud.compute.servers(prefix)},
+        servers=servers,
         user_data=user_data,
         removal=removal,
         load_balancers=(
@@ -81,6 +78,21 @@ def observe(
     )
     looked = _with_shown(cloud.compute, _with_answers(cloud.heat, looked))
     return evidence.with_evidence(cloud, looked, silent_after)
+
+
+def _user_data_and_servers(
+    cloud: cloud_module.Cloud, record: record_module.ClusterRecord
+) -> tuple[Mapping[str, str], dict[str, compute_port.Server]]:
+    """Read both in this order.
+
+    User data are deleted when their server is ACTIVE: when they are gone and
+    there is no server afterwards, the server is gone, too.
+    """
+    # Without its dash the prefix of "a" would cover the servers of "ab".
+    prefix = f"{record.prefix}-"
+    user_data = cloud.heat.configs(prefix)
+    found = {one.name: one for one in cloud.compute.servers(prefix)}
+    return user_data, found
 
 
 def _with_answers(

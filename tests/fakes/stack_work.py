@@ -195,9 +195,7 @@ def _still_wanted(
     return kept
 
 
-def _has_just_failed(
-    stack: Any, among: Iterable[stack_tree.Resource]
-) -> bool:
+def _has_just_failed(stack: Any, among: Iterable[stack_tree.Resource]) -> bool:
     """Tell whether anything failed in the operation of this moment."""
     return any(
         one.updated > stack.started
