@@ -14,6 +14,7 @@ from magnum_k8s_driver.render import kubeadm
 from magnum_k8s_driver.render import node_document
 
 TOKEN = "abcdef.0123456789abcdef"
+PERMIT = f"{'0' * 64} 7 prod-7d1b1b8e6a0c-worker-0"
 ENDPOINT = kubeadm.Endpoint(host="10.0.0.9", addresses=("172.24.4.9",))
 
 # A CA that never changes, so that golden files do not either.
@@ -92,6 +93,7 @@ def worker_values(**changes: Any) -> node_document.WorkerValues:
         "ca_certificates": (CA,),
         "distress": signal("distress"),
         "join_token": TOKEN,
+        "permit": PERMIT,
     }
     return node_document.WorkerValues(**(values | changes))
 

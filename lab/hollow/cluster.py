@@ -17,6 +17,7 @@ from magnum_k8s_driver.converge import trust
 from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import join_token
 from magnum_k8s_driver.model import orders
+from magnum_k8s_driver.model import permit
 from magnum_k8s_driver.render import ca_hash
 
 NOT_READY = "KubeletNotReady"
@@ -102,6 +103,7 @@ class Cluster:
         self._learner = ""
         self._learners: list[tuple[str, Callable[[], None]]] = []
         self._join_root = b""
+        self._board_key = b""
         self._ca_hashes: set[str] = set()
         self.trusted: tuple[str, ...] = ()
         """CAs that the API servers trust, PEM; theirs is the first."""
@@ -168,6 +170,7 @@ class Cluster:
             self.trusted = trust.split(ca)
             self._ca_hashes = {ca_hash.ca_hash(one) for one in self.trusted}
             self._join_root = bytes.fromhex(document.secrets["join_root"])
+            self._board_key = bytes.fromhex(document.secrets["board_key"])
         except KeyError as exc:
             return f"the node document has no secret {exc}"
         except ValueError as exc:
@@ -249,9 +252,15 @@ class Cluster:
         )
         if document.token not in accepted:
             return "the API server does not know the bootstrap token"
-        if self.expected is not None and name not in self.expected:
+        if not self._expects(document, name):
             return "the control plane does not expect this node"
         return ""
+
+    def _expects(self, document: document_module.Document, name: str) -> bool:
+        if self.expected is None or name in self.expected:
+            return True
+        known = self.orders_done.seq if self.orders_done else 0
+        return permit.allows(document.permit, self._board_key, known, name)
 
     def put(self, node: NodeObject) -> None:
         self.nodes[node.name] = node

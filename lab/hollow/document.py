@@ -35,6 +35,7 @@ class Document:
 
     port: int
     token: str
+    permit: str
     ca_hashes: tuple[str, ...]
     board: Mapping[str, Any]
     distress: Mapping[str, Any]
@@ -149,6 +150,7 @@ def _document(raw: bytes) -> Document:
             endpoints=_endpoints(endpoint),
             port=int(endpoint.get("port") or 6443),
             token=str(join.get("token") or ""),
+            permit=str(join.get("permit") or ""),
             ca_hashes=tuple(join.get("ca_hashes") or ()),
             board=signals.get("board") or {},
             distress=signals.get("distress") or {},

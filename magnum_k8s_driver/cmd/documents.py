@@ -11,6 +11,7 @@ from magnum_k8s_driver.cmd import dummies
 from magnum_k8s_driver.model import join_token
 from magnum_k8s_driver.model import members as members_module
 from magnum_k8s_driver.model import names
+from magnum_k8s_driver.model import permit
 from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.model import state as state_module
 from magnum_k8s_driver.ports import heat
@@ -148,7 +149,16 @@ def _worker(
     spec: spec_module.ClusterSpec, group: spec_module.NodeGroupSpec
 ) -> str:
     token = join_token.join_token(dummies.octets("join root"), spec.uuid, 0.0)
-    values = node_document.WorkerValues(**_common(spec), join_token=token)
+    prefix = names.cluster_prefix(spec.name, spec.uuid)
+    nodes = [
+        names.server_name(prefix, group.name, group.uuid, member)
+        for member in members_module.Members().next_names(group.count)
+    ]
+    values = node_document.WorkerValues(
+        **_common(spec),
+        join_token=token,
+        permit=permit.issue(dummies.octets("board key"), 0, nodes),
+    )
     document = node_document.worker_document(spec, group, values)
     return userdata.user_data(spec, group, document)
 

@@ -15,6 +15,7 @@ from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.converge import secret as secret_module
 from magnum_k8s_driver.converge import trust
 from magnum_k8s_driver.model import join_token
+from magnum_k8s_driver.model import permit
 from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.ports import certificates
 from magnum_k8s_driver.ports import cloud as cloud_module
@@ -35,6 +36,8 @@ class Orders:
     secret: secret_module.ClusterSecret
     authorities: certificates.Authorities
     artifact_mirror: str = ""
+    seq: int = 0
+    """Of the last orders that the control plane was given."""
 
 
 def endpoint(stack: heat.Stack) -> kubeadm.Endpoint:
@@ -93,16 +96,21 @@ def worker(
     spec: spec_module.ClusterSpec,
     group: spec_module.NodeGroupSpec,
     orders: Orders,
+    nodes: Sequence[str],
     now: float,
 ) -> str:
     """Return the user data that new workers of a group share.
 
+    :param nodes: names of their Nodes.
     :param now: seconds since the epoch; the join token dies two hours later.
     """
     root = bytes.fromhex(orders.secret.join_root)
     values = node_document.WorkerValues(
         **_common(orders),
         join_token=join_token.join_token(root, spec.uuid, now),
+        permit=permit.issue(
+            bytes.fromhex(orders.secret.board_key), orders.seq, nodes
+        ),
     )
     document = node_document.worker_document(spec, group, values)
     return userdata.user_data(spec, group, document)

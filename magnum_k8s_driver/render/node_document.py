@@ -80,6 +80,8 @@ class WorkerValues(CommonValues):
     """What the new workers of one operation in one group share."""
 
     join_token: str
+    permit: str
+    """From :mod:`~magnum_k8s_driver.model.permit`."""
 
 
 def control_plane_document(
@@ -108,6 +110,7 @@ def worker_document(
     """Return the node document of a group's new workers."""
     document = _document(spec, group, values)
     document["join"]["token"] = values.join_token
+    document["join"]["permit"] = values.permit
     return document
 
 

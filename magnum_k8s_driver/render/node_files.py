@@ -141,7 +141,9 @@ def document_file(document: Mapping[str, Any]) -> NodeFile:
 
 def unit() -> str:
     """Return the systemd unit that unpacks and starts the program."""
-    return templates.read_text(f"node/units/{UNIT}")
+    text = templates.read_text(f"node/units/{UNIT}")
+    lines = text.splitlines(keepends=True)
+    return "".join(one for one in lines if not one.startswith("#"))
 
 
 def compress(content: bytes) -> bytes:

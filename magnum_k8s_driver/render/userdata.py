@@ -24,7 +24,11 @@ IGNITION_DISTROS = frozenset(("fcos", "fedora-coreos", "flatcar", "coreos"))
 """Values of ``os_distro`` whose images run Ignition, not cloud-init."""
 
 _HEADER = "#cloud-config\n"
-_WITHOUT_ROOM = ("tasks/rotate", "tasks/tools", "phases/join-worker")
+_ELSEWHERE = (f"units/{node_files.UNIT}",)
+"""What does not travel in the archive: it unpacks the archive."""
+_WORKERS_ONLY = ("phases/join-worker",)
+_WITHOUT_ROOM = ("tasks/rotate", "tasks/tools")
+"""Rotates CAs and fetches crictl; has no place beside a PKI."""
 
 
 def user_data(
@@ -52,19 +56,16 @@ def cloud_config(
     :raises InvalidClusterSpec: they are larger than Nova takes.
     """
     content: dict[str, Any] = {
-        "write_files": [
-            *(_write_file(one) for one in _files(spec, group, document)),
-            {
-                "path": node_files.UNIT_PATH,
-                "permissions": "0644",
-                "content": node_files.unit(),
-            },
+        # Long before runcmd, which comes after everything else an image has
+        # cloud-init do. The unit itself waits for the network and with it
+        # for the stage of cloud-init that writes the files. To enable a unit
+        # makes systemd read it.
+        "bootcmd": [
+            f"cat >{node_files.UNIT_PATH} <<'E'\n{node_files.unit()}E\n"
+            f"systemctl enable --now --no-block {node_files.UNIT}\n"
         ],
-        "runcmd": [
-            ["systemctl", "daemon-reload"],
-            ["systemctl", "enable", node_files.UNIT],
-            # It takes minutes; cloud-init need not wait for it.
-            ["systemctl", "start", "--no-block", node_files.UNIT],
+        "write_files": [
+            _write_file(one) for one in _files(spec, group, document)
         ],
     }
     if spec.ssh_public_key:
@@ -137,8 +138,11 @@ def _files(
     group: spec_module.NodeGroupSpec,
     document: Mapping[str, Any],
 ) -> tuple[node_files.NodeFile, ...]:
-    # Beside a PKI there is no room for what rotates CAs and fetches crictl.
-    without = _WITHOUT_ROOM if document.get("secrets") else ()
+    without: tuple[str, ...] = _ELSEWHERE
+    if group.role is spec_module.Role.CONTROL_PLANE:
+        without += _WORKERS_ONLY
+    if document.get("secrets"):
+        without += _WITHOUT_ROOM
     inside = (
         *node_files.node_files(spec, group, document),
         *node_files.program_files(*without),

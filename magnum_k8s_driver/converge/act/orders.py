@@ -12,6 +12,7 @@ from magnum_k8s_driver.converge import trust
 from magnum_k8s_driver.converge import user_data
 from magnum_k8s_driver.converge.act import scene as scene_module
 from magnum_k8s_driver.model import members as members_module
+from magnum_k8s_driver.model import names
 from magnum_k8s_driver.model import orders
 from magnum_k8s_driver.model import record as record_module
 from magnum_k8s_driver.model import rotation as rotation_module
@@ -56,6 +57,7 @@ def for_nodes(scene: scene_module.Scene, operation: str) -> user_data.Orders:
         secret=material.bundle,
         authorities=material.authorities,
         artifact_mirror=scene.settings.artifact_mirror,
+        seq=scene.cluster.state.orders.seq,
     )
 
 
@@ -145,13 +147,19 @@ def worker_config(
     scene: scene_module.Scene,
     spec: spec_module.ClusterSpec,
     group: spec_module.NodeGroupSpec,
+    members: Sequence[str],
     operation: str,
 ) -> str:
     """Store the user data that new workers of a group share."""
+    prefix = scene.record.prefix
     text = user_data.worker(
         spec,
         group,
         for_nodes(scene, operation),
+        [
+            names.server_name(prefix, group.name, group.uuid, one)
+            for one in members
+        ],
         scene.observed.now,
     )
     return store(scene, group.name, operation, text)
@@ -311,10 +319,8 @@ def with_new_workers(
 ) -> members_module.Members:
     if not count:
         return kept
-    config_id = worker_config(scene, spec, group, operation.id)
+    new = kept.next_names(count)
+    config_id = worker_config(scene, spec, group, new, operation.id)
     return kept.with_new(
-        *(
-            member(group, name, config_id, operation.id)
-            for name in kept.next_names(count)
-        )
+        *(member(group, name, config_id, operation.id) for name in new)
     )

@@ -3,25 +3,39 @@
 # - a token may ask for a worker's name of this cluster,
 # - a control-plane node, whose certificate the CA signed on itself, may ask
 #   for exactly its own name,
-# - once signed orders named the workers to come, only they may ask,
+# - once signed orders named the workers to come, only they may ask, and
+#   those of signed permits that are no older than these orders,
 # - the name must not be a Node's already.
+
+declare -A PERMITS=()
 
 approve_nodes::main() {
     (flock -w 60 5 && approve_nodes::all) 5>"$RUN_DIR/approve.lock"
 }
 
 approve_nodes::all() {
-    local line fields
+    local line fields requests=()
     local template='{{range .items}}{{if not .status.conditions}}'
     template+='{{.metadata.name}}{{"\t"}}{{.spec.signerName}}{{"\t"}}'
-    template+='{{.spec.username}}{{"\t"}}{{.spec.request}}{{"\n"}}'
-    template+='{{end}}{{end}}'
+    template+='{{.spec.username}}{{"\t"}}{{.spec.request}}{{"\t"}}'
+    # Quoted: a token's holder writes here, and shall not write a line.
+    template+='{{with .metadata.annotations}}'
+    template+='{{printf "%q" (index . "magnum/permit")}}{{end}}'
+    template+='{{"\n"}}{{end}}{{end}}'
     while IFS= read -r line; do
         [[ -n "$line" ]] || continue
-        mapfile -t fields < <(tr '\t' '\n' <<<"$line")
-        approve_nodes::one "${fields[@]}" || true
+        IFS=$'\t' read -ra fields <<<"$line"
+        if [[ "${fields[1]}" == magnum.openstack.org/permit ]]; then
+            PERMITS["${fields[0]}"]="${fields[4]:-}"
+        else
+            requests+=("$line")
+        fi
     done < <(kube::as_admin get certificatesigningrequests \
         --output "go-template=$template")
+    for line in "${requests[@]}"; do
+        IFS=$'\t' read -ra fields <<<"$line"
+        approve_nodes::one "${fields[@]:0:4}" || true
+    done
 }
 
 # approve_nodes::one REQUEST SIGNER USER PEM
@@ -37,6 +51,8 @@ approve_nodes::one() {
     fi
     log "approved: $node"
     kube::as_admin certificate approve "$1" >/dev/null
+    [[ ! -v PERMITS["magnum-permit-$node"] ]] || kube::as_admin delete \
+        certificatesigningrequests "magnum-permit-$node" --ignore-not-found
 }
 
 # The node's name in a request whose subject is exactly a node's.
@@ -64,11 +80,24 @@ approve_nodes::may_be() {
 }
 
 approve_nodes::is_expected() {
-    local known restrict expected
+    local known seq restrict expected
     known="$(kube::known_orders)" || return 1
-    IFS='|' read -r _ _ restrict expected _ <<<"$known"
+    IFS='|' read -r seq _ restrict expected _ <<<"$known"
     [[ "$restrict" == true ]] || return 0
     [[ " $expected " == *" $1 "* ]] && return 0
+    approve_nodes::is_permitted "$1" "$seq" && return 0
     log "refused: $1 is not expected"
     return 1
+}
+
+# approve_nodes::is_permitted NODE SEQ: a permit counts until later orders are
+# known, which say themselves who may join.
+approve_nodes::is_permitted() {
+    local permit="${PERMITS["magnum-permit-$1"]:-}"
+    [[ "$permit" =~ ^\"([0-9a-f]{64})\ (([0-9]{1,15})((\ [a-z0-9.-]+)+))\"$ ]] &&
+        [[ "${BASH_REMATCH[4]} " == *" $1 "* ]] &&
+        ((10#${BASH_REMATCH[3]} >= $2)) &&
+        [[ "$(printf 'magnum-permit:%s' "${BASH_REMATCH[2]}" |
+            hmac::sha256 "$(config::get secrets board_key)")" == \
+            "${BASH_REMATCH[1]}" ]]
 }

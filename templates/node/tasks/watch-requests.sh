@@ -17,7 +17,9 @@ watch_requests::main() {
 }
 
 watch_requests::approve() {
-    while read -r _; do
+    local name
+    while read -r name; do
+        [[ "$name" != */magnum-permit-* ]] || continue
         # Of a crowd, all that came together.
         while read -r -t 0.1 _; do :; done
         timeout 60 bash "$MAGNUM_HOME/magnum-node" task approve-nodes ||

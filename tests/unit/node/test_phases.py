@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Phases of the node program, with stubs for what they call."""
 
+import base64
 import datetime
 import hashlib
 import json
@@ -466,6 +467,35 @@ class JoinTest(base.NodeTestCase):
         self.assertEqual("", result.text("/etc/magnum/kubeadm/discovery.yaml"))
         for call in result.calls:
             self.assertNotIn(node_samples.TOKEN, " ".join(call))
+
+    def test_worker_shows_its_permit_first(self):
+        machine = self.worker()
+        result = machine.run(
+            "phase",
+            "join-worker",
+            stubs={"kubectl": 'cat >"$MAGNUM_ROOT/shown"'},
+        )
+        self.assert_ok(result)
+        shown = json.loads(result.text("/shown"))
+        self.assertEqual("CertificateSigningRequest", shown["kind"])
+        name = "magnum-permit-prod-7d1b1b8e6a0c-worker-0"
+        self.assertEqual(name, shown["metadata"]["name"])
+        self.assertEqual(
+            {"magnum/permit": node_samples.PERMIT},
+            shown["metadata"]["annotations"],
+        )
+        pem = base64.b64decode(shown["spec"]["request"])
+        asked = x509.load_pem_x509_csr(pem)
+        self.assertEqual(f"CN={name}", asked.subject.rfc4514_string())
+        tools = [call[0] for call in result.calls]
+        self.assertLess(tools.index("kubectl"), tools.index("kubeadm"))
+
+    def test_worker_joins_though_its_permit_cannot_be_shown(self):
+        result = self.worker().run(
+            "phase", "join-worker", stubs={"kubectl": "exit 1"}
+        )
+        self.assert_ok(result)
+        self.assertEqual(1, len(result.calls_of("kubeadm")))
 
     def test_joins_once(self):
         machine = self.worker()

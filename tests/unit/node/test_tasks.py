@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import join_token
+from magnum_k8s_driver.model import permit
 from tests import node_samples
 from tests import samples
 from tests import shell
@@ -24,6 +25,7 @@ KEY = node_samples.secrets().board_key
 TOKEN_USER = "system:bootstrap:abcdef"
 SINCE = "2026-11-22T18:30:00Z"
 SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
+PERMIT = "magnum.openstack.org/permit"
 REPORT = {
     "op": "create-1",
     "phase": "report",
@@ -187,6 +189,10 @@ class ApproveNodesTest(base.NodeTestCase):
         csr = request(node, organization)
         signer = more.get("signer", SIGNER)
         line = "\t".join(("csr-1", signer, user, csr))
+        if "permit" in more:
+            name = f"magnum-permit-{node.removeprefix('system:node:')}"
+            shown = json.dumps(more["permit"])
+            line += "\n" + "\t".join((name, PERMIT, user, "x", shown))
         existing = more.get("existing", "")
         known = more.get("known", "")
         known = "exit 1" if known is None else f"echo '{known}'"
@@ -202,7 +208,10 @@ class ApproveNodesTest(base.NodeTestCase):
             },
         )
         self.assert_ok(result)
-        return any("approve" in one for one in result.calls_of("kubectl"))
+        calls = result.calls_of("kubectl")
+        if "permit" in more and any("delete" in one for one in calls):
+            self.assertIn(name, calls[-1])
+        return any("approve" in one for one in calls)
 
     def test_worker_of_this_cluster(self):
         node = f"system:node:{PREFIX}-worker-0"
@@ -222,6 +231,47 @@ class ApproveNodesTest(base.NodeTestCase):
         own = f"magnum:control-plane:{PREFIX}-cp-1"
         node = f"system:node:{PREFIX}-cp-1"
         self.assertTrue(self._approved(own, node, known="4|done|true||"))
+
+    def test_who_shows_a_permit_no_older_than_the_orders(self):
+        name = f"{PREFIX}-worker-0"
+        key = node_samples.secrets().board_key
+        good = permit.issue(key, 4, (f"{PREFIX}-worker-9", name))
+        for shown, seq, wanted in (
+            (good, 3, True),
+            (good, 4, True),
+            (good, 5, False),
+            (permit.issue(key, 4, (f"{PREFIX}-worker-9",)), 4, False),
+            (permit.issue(bytes(32), 4, (name,)), 4, False),
+            (good.replace(" 4 ", " 5 "), 5, False),
+            (good + f" {name}x", 4, False),
+            ("", 4, False),
+            (f"{'0' * 64} 4 a[$(touch /x)] {name}", 4, False),
+        ):
+            found = self._approved(
+                TOKEN_USER,
+                f"system:node:{name}",
+                known=f"{seq}|done|true||",
+                permit=shown,
+            )
+            self.assertEqual(wanted, found, (shown, seq))
+            python = permit.allows(shown, key, seq, name)
+            self.assertEqual(wanted, python, (shown, seq))
+
+    def test_a_permit_is_not_for_control_plane_nodes(self):
+        name = f"{PREFIX}-cp-1"
+        key = node_samples.secrets().board_key
+        shown = permit.issue(key, 4, (name,))
+        node = f"system:node:{name}"
+        self.assertFalse(self._approved(TOKEN_USER, node, permit=shown))
+
+    def test_a_permit_is_read_in_quotes(self):
+        """Else a line break in it would make a request of another user."""
+        result = self.control_plane().run(
+            "task", "approve-nodes", stubs={"kubectl": ":"}
+        )
+        self.assert_ok(result)
+        (call,) = result.calls_of("kubectl")
+        self.assertIn('{{printf "%q" (index . "magnum/permit")}}', call[-1])
 
     def test_nobody_while_the_expected_are_unknown(self):
         node = f"system:node:{PREFIX}-worker-0"
@@ -410,6 +460,11 @@ class WatchRequestsTest(base.NodeTestCase):
         result = self._run("printf 'csr/%s\\n' 1 2 3")
         self.assert_ok(result)
         self.assertEqual(2, self._looks(result))
+
+    def test_a_permit_waits_for_who_shows_it(self):
+        result = self._run("printf 'csr/%s\\n' magnum-permit-x")
+        self.assert_ok(result)
+        self.assertEqual(0, self._looks(result))
 
     def test_a_broken_watch_begins_again(self):
         result = self._run("exit 1")

@@ -3,6 +3,7 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -58,7 +59,7 @@ class CloudConfigTest(testtools.TestCase):
         self.assertTrue(text.startswith("#cloud-config\n"))
         content = yaml.safe_load(text)
         self.assertEqual(
-            {"write_files", "runcmd", "ssh_authorized_keys"}, set(content)
+            {"bootcmd", "write_files", "ssh_authorized_keys"}, set(content)
         )
         for one in content["write_files"]:
             self.assertLessEqual(
@@ -66,8 +67,30 @@ class CloudConfigTest(testtools.TestCase):
             )
             self.assertRegex(one["permissions"], "^0[0-7]{3}$")
             self.assertIn(one.get("encoding", "b64"), ("b64", "gz+b64"))
-        for command in content["runcmd"]:
-            self.assertTrue(all(isinstance(word, str) for word in command))
+
+    def test_starts_the_program_without_waiting_for_cloud_init(self):
+        (script,) = yaml.safe_load(worker())["bootcmd"]
+        with tempfile.TemporaryDirectory() as root:
+            file = pathlib.Path(root + UNIT)
+            file.parent.mkdir(parents=True)
+            systemctl = pathlib.Path(root, "systemctl")
+            systemctl.write_text('#!/bin/sh\necho "$@" >>"$0.calls"\n')
+            systemctl.chmod(0o755)
+            subprocess.run(
+                ["sh", "-euc", script.replace("/etc/", f"{root}/etc/")],
+                check=True,
+                env=os.environ | {"PATH": f"{root}:{os.environ['PATH']}"},
+            )
+            written = file.read_text()
+            calls = pathlib.Path(root, "systemctl.calls").read_text()
+        self.assertEqual(node_files.unit(), written)
+        # The files it needs are written by the stage before the network is
+        # online; see systemd.special(7) and cloud-init's boot stages.
+        self.assertIn("\nAfter=network-online.target\n", written)
+        self.assertEqual(
+            "enable --now --no-block magnum-node.service\n",
+            calls,
+        )
 
     def test_writes_no_path_twice(self):
         content = yaml.safe_load(control_plane())
@@ -106,7 +129,6 @@ class FilesTest(testtools.TestCase):
             "/etc/kubernetes/kubelet.conf.d/10-group.conf",
             "/opt/magnum/magnum-node",
             "/opt/magnum/phases/init.sh",
-            UNIT,
         ):
             self.assertIn(path, files)
 
@@ -120,7 +142,8 @@ class FilesTest(testtools.TestCase):
         root = pathlib.Path(__file__).parents[3] / "templates" / "node"
         seen = 0
         libraries = {*(root / "lib").glob("*.sh")}
-        for path in {*root.rglob("*")} - libraries:
+        unit = root / "units" / node_files.UNIT
+        for path in {*root.rglob("*")} - libraries - {unit}:
             if path.is_file():
                 below = path.relative_to(root)
                 found = files[f"/opt/magnum/{below}"]
@@ -227,7 +250,6 @@ class IgnitionTest(testtools.TestCase):
     def test_has_the_same_files_as_cloud_config(self):
         ignition = userdata.parse_files(worker(with_distro("flatcar")))
         cloud = userdata.parse_files(worker())
-        del cloud[UNIT]  # Ignition knows units.
         self.assertEqual(set(cloud), set(ignition))
 
 
