@@ -6,6 +6,7 @@ written, calls that reach out are recorded. With DEVSTACK_DIR set to a
 checkout of DevStack its own functions are used, and only programs replaced.
 """
 
+import configparser
 import os
 import pathlib
 import re
@@ -199,8 +200,19 @@ class PluginTest(testtools.TestCase):
             "noble-kube-v1.36.4",
             calls,
         )
-        tempest = (self.place / "tempest.conf").read_text()
-        self.assertIn("image_id = noble-kube-v1.36.4", tempest)
+        tempest = configparser.ConfigParser()
+        tempest.read(self.place / "tempest.conf")
+        for group in ("magnum", "magnum_k8s"):
+            self.assertEqual("noble-kube-v1.36.4", tempest[group]["image_id"])
+
+    def test_image_of_stack_is_not_uploaded_again(self):
+        """DevStack would make a second one of the same name."""
+        for listed in (f"x.img,{IMAGE}", f"{IMAGE}, x.img", IMAGE):
+            told = "\n".join(
+                self.stack(MAGNUM_K8S_IMAGE_URL=IMAGE, IMAGE_URLS=listed)
+            )
+            self.assertNotIn("upload_image", told)
+            self.assertIn("os_distro=ubuntu noble-kube-v1.36.4", told)
 
     def test_plain_image_has_no_version(self):
         calls = self.stack(MAGNUM_K8S_IMAGE_URL="file:///tmp/noble.img")
