@@ -181,12 +181,24 @@ class AddonJobsTest(containers.NodesTest):
             self.uuid, *wanted, seconds=UPDATE_SECONDS
         )
 
+    def not_running(self):
+        """Return the pods that magnum-tempest-plugin takes for failures."""
+        return self.kubectl(
+            "get pods --all-namespaces --output name "
+            "--field-selector=status.phase!=Running"
+        )
+
     def test_1_jobs_ran_in_the_order_given(self):
-        ends = [
-            self.job(name)["status"]["completionTime"]
+        base.until(
+            lambda: not self.not_running(), FAILURE_SECONDS, self.not_running
+        )
+        began = [
+            self.get(
+                f"--namespace kube-system secret sh.helm.release.v1.{name}.v1"
+            )["metadata"]["creationTimestamp"]
             for name in ("cinder-csi", "metrics-server")
         ]
-        self.assertEqual(sorted(ends), ends)
+        self.assertEqual(sorted(began), began)
         found = self.values("cinder-csi")
         self.assertEqual(self.uuid, found["clusterID"])
         self.assertEqual("cloud-config", found["secret"]["name"])
@@ -259,3 +271,6 @@ class AddonJobsTest(containers.NodesTest):
         )
         found = self.settled("UPDATE_COMPLETE")
         self.assertNotIn("failed", found["status_reason"])
+        base.until(
+            lambda: not self.not_running(), FAILURE_SECONDS, self.not_running
+        )

@@ -61,37 +61,35 @@ addons::is_over() {
 
 # addons::advance NAME ID KIND: says the state, perhaps with a message.
 addons::advance() {
-    local job="magnum-addon-$1" found="" error template
+    local job="magnum-addon-$1" found="" error template state='done'
     if [[ "$3" == job ]]; then
+        state=installing
         template='{{index .metadata.labels "magnum.openstack.org/addon-id"}}'
         template+='{{range .status.conditions}} {{.type}}={{.status}}{{end}}'
         found="$(kube::as_admin --namespace kube-system get job "$job" \
             --ignore-not-found --output "go-template=$template" 2>&1)" ||
             found="$2"
     fi
+    # An old Job cannot be changed, and the pod of one that is done is one that
+    # does not run.
+    [[ -z "$found" || "$found" == "$2"* && "$found" != *Complete=True* ]] ||
+        kube::as_admin --namespace kube-system delete job "$job" >/dev/null ||
+        true
     case "$found" in
-        "$2 "*Complete=True*) printf 'done' ;;
-        "$2 "*Failed=True*) printf 'failed %s' "$(addons::says "$job")" ;;
-        "$2"*) printf 'installing %s' "$(addons::says "$job")" ;;
+        "$2 "*Complete=True*) state='done' ;;
+        "$2 "*Failed=True*) state="failed $(addons::says "$job")" ;;
+        "$2"*) state="installing $(addons::says "$job")" ;;
         *)
-            if error="$(addons::apply "$@" "$found" 2>&1)"; then
-                if [[ "$3" == job ]]; then
-                    printf installing
-                else
-                    printf 'done'
-                fi
-            else
-                printf 'installing %s' "$(redact <<<"${error##*$'\n'}")"
-            fi
+            error="$(addons::apply "$1" 2>&1)" ||
+                state="installing $(redact <<<"${error##*$'\n'}")"
             ;;
     esac
+    printf '%s' "$state"
 }
 
-# addons::apply NAME ID KIND OLD: a Job cannot be changed, so an old one goes.
+# addons::apply NAME
 addons::apply() {
     local text
-    [[ -z "$4" ]] || kube::as_admin --namespace kube-system delete job \
-        "magnum-addon-$1" --ignore-not-found >/dev/null
     text="$(addons::data magnum-addons "{{index . \"$1\"}}")" || return 1
     text="${text//@cloud-id@/"$(config::get secrets cloud id)"}"
     text="${text//@cloud-secret@/"$(config::get secrets cloud secret)"}"
@@ -106,7 +104,7 @@ addons::says() {
     kube::as_admin --namespace kube-system get pods \
         --selector "job-name=$1" --sort-by .metadata.creationTimestamp \
         --output "go-template=$template" 2>/dev/null |
-        grep -v '^[[:space:]]*$' | tail -n 1 | redact || true
+        grep '[^[:space:]]' | tail -n 1 | redact || true
 }
 
 addons::write() {

@@ -29,7 +29,8 @@ case "$*" in
         echo "$HOLDER 2026-01-01T00:00:00Z 300 1" >"$api/lease" ;;
     *"get job "*) shift 8; cat "$api/job/$1" 2>/dev/null || true ;;
     *"get pods"*) cat "$api/pods" 2>/dev/null || true ;;
-    *"delete job"*) echo "$*" >>"$api/deleted" ;;
+    *"delete job"*) [[ ! -e "$api/keeps" ]] || exit 1
+        echo "$*" >>"$api/deleted" ;;
     *"apply --server-side"*) [[ ! -e "$api/refuses" ]] ||
             { echo "error: the API is full" >&2; exit 1; }
         cat >>"$api/applied"; echo >>"$api/applied" ;;
@@ -136,14 +137,22 @@ class AddonsTest(base.NodeTestCase):
         self.assertEqual("done", told["calico"])
         self.assertEqual("installing", told["cloud-controller"])
         self.assertEqual([["Secret", "Job"]], self.kinds(result))
+        self.assertIn("magnum-addon-calico", result.text("/api/deleted"))
+
+    def test_done_even_if_the_job_cannot_be_removed(self):
+        self.job("calico", " Complete=True")
+        self.api("keeps", "")
+        self.assertEqual("done", self.told(self.run_task())["calico"])
 
     def test_failure_is_told_in_helms_last_line(self):
         self.states(calico=f"{self.identity('calico')} installing")
         self.job("calico", " FailureTarget=True Failed=True")
         self.api("pods", "Release exists\n \nError: chart not found\n\n")
-        told = self.told(self.run_task())
+        result = self.run_task()
+        told = self.told(result)
         self.assertEqual("failed Error: chart not found", told["calico"])
         self.assertEqual("installing", told["cloud-controller"])
+        self.assertEqual("", result.text("/api/deleted"))
 
     def test_message_of_a_job_that_runs(self):
         self.job("calico")
