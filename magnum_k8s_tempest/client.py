@@ -5,8 +5,8 @@ import json
 
 from tempest.lib.common import rest_client
 
-MICROVERSION = "container-infra 1.11"
-"""Resize and upgrade of node groups; Magnum 22 and 23 know it."""
+MICROVERSION = "container-infra 1.12"
+"""Rotation of credentials; Magnum 22 and 23 know it."""
 
 
 class MagnumClient(rest_client.RestClient):
@@ -31,9 +31,9 @@ class MagnumClient(rest_client.RestClient):
         self.expected_success(wanted, answer.status)
         return json.loads(body) if body else {}
 
-    def change(self, path, wanted, *patches):
-        """Patch what lies at a path."""
-        answer, body = self.patch(path, json.dumps(patches))
+    def change(self, path, wanted):
+        """Ask for new contents of what lies at a path."""
+        answer, body = self.patch(path, json.dumps({}))
         self.expected_success(wanted, answer.status)
         return json.loads(body) if body else {}
 

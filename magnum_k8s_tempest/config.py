@@ -79,7 +79,7 @@ FEATURES = cfg.OptGroup(
 FEATURE_OPTIONS = [
     cfg.BoolOpt(
         "rotation",
-        default=False,
+        default=True,
         help="Whether credentials and CAs of clusters can be rotated.",
     ),
 ]

@@ -246,9 +246,25 @@ class DayTwoTest(test.BaseTestCase):
     @decorators.attr(type="slow")
     @decorators.idempotent_id("b2b7a54c-2f6a-4f0e-9b6e-0d2a2f1f7a06")
     def test_rotate_ca(self):
-        if not CONF.magnum_k8s_feature_enabled.rotation:
-            raise self.skipException("rotation is not enabled")
+        self.needs_rotation()
         path = f"/certificates/{self.path.rpartition('/')[2]}"
-        before = self.client.show(path)["pem"]
+        before, servers = self.client.show(path)["pem"], self.server_ids()
         self.client.change(path, 202)
         self.updated(lambda _found: self.client.show(path)["pem"] != before)
+        self.assertEqual(servers, self.server_ids())
+
+    @decorators.attr(type="slow")
+    @decorators.idempotent_id("b2b7a54c-2f6a-4f0e-9b6e-0d2a2f1f7a07")
+    def test_rotate_credential(self):
+        self.needs_rotation()
+        servers = self.server_ids()
+        self.client.change(f"/credentials/{self.path.rpartition('/')[2]}", 202)
+        # Magnum answers when it has begun.
+        found = self.client.show(self.path)
+        self.assertEqual("UPDATE_IN_PROGRESS", found["status"], found)
+        self.updated()
+        self.assertEqual(servers, self.server_ids())
+
+    def needs_rotation(self):
+        if not CONF.magnum_k8s_feature_enabled.rotation:
+            raise self.skipException("rotation is not enabled")
