@@ -15,8 +15,10 @@ import tempfile
 
 from oslo_config import cfg
 import testtools
+import yaml
 
 from magnum_k8s_driver import conf
+from magnum_k8s_tempest import config as tempest_config
 
 ROOT = pathlib.Path(__file__).parents[2]
 PLUGIN = ROOT / "devstack"
@@ -279,3 +281,30 @@ class SamplesTest(testtools.TestCase):
                 check=False,
             )
             self.assertEqual(0, done.returncode, done.stderr)
+
+
+class ZuulTest(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        document = yaml.safe_load((ROOT / ".zuul.yaml").read_text())
+        (job,) = [one["job"] for one in document if "job" in one]
+        self.variables = job["vars"]
+
+    def test_plugins_are_where_the_roles_look(self):
+        """Zuul puts a repository where DevStack takes its plugin from."""
+        settings = (PLUGIN / "settings").read_text()
+        name = re.search(r"^define_plugin (\S+)", settings, re.M).group(1)
+        self.assertIn(f"$DEST/{name}", settings)
+        self.assertIn(name, self.variables["devstack_plugins"])
+        self.assertIn(name, self.variables["tempest_plugins"])
+
+    def test_every_option_exists(self):
+        local = self.variables["devstack_local_conf"]["test-config"]
+        used = local["$TEMPEST_CONFIG"]["magnum_k8s"]
+        known = {option.name for option in tempest_config.OPTIONS}
+        self.assertLessEqual({*used}, known)
+
+    def test_settings_exist(self):
+        known = (PLUGIN / "settings").read_text()
+        for name in self.variables["devstack_localrc"]:
+            self.assertIn(f"\n{name}=", known)
