@@ -88,7 +88,12 @@ class Conductors(magnum_service.MagnumService):
             (
                 "magnum.conductor.handlers.common.cert_manager."
                 "delete_certificates_from_cluster",
-                lambda *_args, **_kwargs: None,
+                self._forget_certificates,
+            ),
+            (
+                "magnum_k8s_driver.rotations.magnum_certificates."
+                "MagnumCertificates",
+                lambda *_args: self.cloud.certificates,
             ),
             (
                 "magnum.conductor.scale_manager.get_scale_manager",
@@ -366,8 +371,16 @@ class Conductors(magnum_service.MagnumService):
         del context
         self.certified += 1
         for name in REFERENCES:
-            setattr(cluster, name, f"{name}-{self.certified}")
+            reference = f"{name}-{self.certified}"
+            setattr(cluster, name, reference)
+            self.cloud.certificates.stored.add(reference)
         self.cloud.certificates.extra_authorities = {"etcd", "front-proxy"}
+
+    def _forget_certificates(self, cluster, context=None):
+        """Delete what Magnum has of a cluster, and what the port deletes."""
+        del context
+        references = {getattr(cluster, name, None) for name in REFERENCES}
+        self.cloud.certificates.stored -= references
 
     def _current_ca(self):
         row = self.row()

@@ -141,6 +141,13 @@ class TellWorkers:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class AbandonRotation:
+    """Go back to the old CAs."""
+
+    generation: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class EndRotation:
     """Remove what is old; the cluster belongs to who asked from now on."""
 
@@ -197,6 +204,11 @@ class DisableIdentity:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class DiscardRotation:
+    """Delete CAs of a rotation under way; Magnum knows one set only."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DeleteStack:
     """Start deleting a stack."""
 
@@ -231,10 +243,12 @@ Action = (
     | BeginRotation
     | AdvanceRotation
     | TellWorkers
+    | AbandonRotation
     | EndRotation
     | RecordInitialised
     | DropUserData
     | DisableIdentity
+    | DiscardRotation
     | DeleteStack
     | RemoveLeftovers
     | ForgetCluster

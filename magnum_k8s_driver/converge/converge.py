@@ -83,7 +83,7 @@ def converge(around: Surroundings) -> record_module.ClusterReport:
     done: tuple[actions.Action, ...] = ()
     for _round in range(_MAX_ROUNDS):
         observed = look(around)
-        refusal = control_plane.problem(observed)
+        refusal = control_plane.problem(observed) or rotation.refusal(observed)
         if refusal:
             refused = report.Trouble(sentence=refusal, permanent=True)
             return report.report(observed, around.deadlines, trouble=refused)

@@ -361,6 +361,8 @@ def _delete(
                 found.append(
                     actions.RemoveLeftovers(leftovers=observed.leftovers)
                 )
+            if observed.rotation is not None:
+                found.append(actions.DiscardRotation())
             found.append(
                 actions.DeleteStack(stack_id=observed.cluster.stack.id)
             )

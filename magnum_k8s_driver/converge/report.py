@@ -123,9 +123,7 @@ def _pending(observed: observed_module.Observed) -> str:
     ]
     if not waiting:
         return ""
-    more = f" and {len(waiting) - _NAMED} more"
-    named = ", ".join(waiting[:_NAMED])
-    return f", Heat waits for {named}{more if len(waiting) > _NAMED else ''}"
+    return f", Heat waits for {sentences.listed(waiting)}"
 
 
 def _orders_progress(observed: observed_module.Observed) -> str:
@@ -145,7 +143,8 @@ def _made(
     problems = readiness.problems(observed)
     quorum = control_plane.quorum_problem(observed)
     if problems or quorum:
-        return record.Outcome.FAILED, sentences.joined(quorum, *problems)
+        found = (quorum, *problems, rotation.advice(observed))
+        return record.Outcome.FAILED, sentences.joined(*found)
     if readiness.is_complete(observed):
         return record.Outcome.COMPLETE, sentences.capitalised(
             progress(observed)
@@ -304,12 +303,10 @@ def _group_progress(
     if not waiting:
         return count
     prefix = f"{observed.record.prefix}-"
-    named = ", ".join(
-        f"{one.name.removeprefix(prefix)}: {_stage(one)}"
-        for one in waiting[:_NAMED]
-    )
-    more = len(waiting) - _NAMED
-    return f"{count} ({named}{f' and {more} more' if more > 0 else ''})"
+    named = [
+        f"{one.name.removeprefix(prefix)}: {_stage(one)}" for one in waiting
+    ]
+    return f"{count} ({sentences.listed(named)})"
 
 
 def _stage(node: readiness.NodeView) -> str:
@@ -326,19 +323,21 @@ def _stage(node: readiness.NodeView) -> str:
 
 
 def _unfinished(observed: observed_module.Observed) -> str:
-    failing = [
-        readiness.node_sentence(one)
+    views = [
+        one
         for group in observed.record.groups
         for one in readiness.nodes(observed, group)
-        if one.error is not None
+    ]
+    failing = [
+        readiness.node_sentence(one) for one in views if one.error is not None
     ]
     failing += [
         f"Node {one.name} is not Ready: {one.reason.rstrip('.')}."
-        for group in observed.record.groups
-        for one in readiness.nodes(observed, group)
+        for one in views
         if one.error is None and one.reason
     ]
-    return " ".join([f"{progress(observed)}.", *failing[:_NAMED]])
+    found = [f"{progress(observed)}.", *failing[:_NAMED]]
+    return sentences.joined(*found, rotation.advice(observed))
 
 
 def _since_update(observed: observed_module.Observed) -> float:

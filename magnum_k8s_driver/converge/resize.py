@@ -13,6 +13,7 @@ from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import readiness
 from magnum_k8s_driver.model import members
 from magnum_k8s_driver.model import record
+from magnum_k8s_driver.model import rotation
 from magnum_k8s_driver.ports import heat
 
 DRAINED = "drained"
@@ -121,10 +122,11 @@ def unknown_nodes(observed: observed_module.Observed) -> tuple[str, ...]:
     removal = observed.removal
     if removal is None:
         return ()
-    known: set[str] = set()
+    # Not ignored while something is rotated: see converge.rotation.
+    known = {rotation.NEW_CA} if observed.rotation else set()
     for group in observed.record.groups:
         if group.uuid == removal.group_uuid:
-            known = set(_references(observed, group))
+            known |= set(_references(observed, group))
     return tuple(one for one in removal.nodes if one not in known)
 
 

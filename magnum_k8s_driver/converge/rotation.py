@@ -5,13 +5,14 @@ Everybody who has a secret that is exchanged keeps the old one until every
 control-plane member has said, signed, that it has the new one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 from magnum_k8s_driver.converge import actions
 from magnum_k8s_driver.converge import control_plane
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import readiness
 from magnum_k8s_driver.converge import sealing
+from magnum_k8s_driver.converge import sentences
 from magnum_k8s_driver.model import members
 from magnum_k8s_driver.model import record
 from magnum_k8s_driver.model import rotation
@@ -23,6 +24,11 @@ asks for them within two minutes, programs read theirs every minute."""
 _NO_PROGRAM = (
     "The control plane got its secrets in user data ([k8s_driver] "
     "secret_delivery = user_data), which leave no room for what rotates CAs."
+)
+_GO_ON = "Resize the cluster to its size to go on"
+_GO_BACK = (
+    f"{_GO_ON}, or name {rotation.NEW_CA} in nodes_to_remove to go back to "
+    "the old CA."
 )
 _WORDS = {
     rotation.Phase.OFFERED: "rotating the credential",
@@ -60,6 +66,46 @@ def problem(
     return None
 
 
+def refusal(observed: observed_module.Observed) -> str:
+    """Return why a resize cannot abandon a rotation, as a sentence."""
+    cluster, standing = observed.cluster, observed.rotation
+    if cluster is None or standing is None or standing.abandoned:
+        return ""
+    if not _is_given_up(observed):
+        return ""
+    if not standing.can_be_abandoned:
+        return (
+            f"The {standing.kind} cannot go back to what it was: the new one "
+            f"is in use. Resize the cluster without {rotation.NEW_CA} to go "
+            "on."
+        )
+    if cluster.stack.phase is not heat.StackPhase.COMPLETE:
+        return (
+            f"Heat stack {cluster.stack.name} is {cluster.stack.phase}. Wait "
+            "while it is in progress; when it has failed, resize the cluster "
+            f"without {rotation.NEW_CA} first."
+        )
+    if control_plane.has_lost(observed):
+        return (
+            "A control-plane node has no server. Resize the cluster without "
+            f"{rotation.NEW_CA} to replace it first."
+        )
+    return ""
+
+
+def advice(observed: observed_module.Observed) -> str:
+    """Return what to do about a rotation that has failed."""
+    standing = observed.rotation
+    if standing is None:
+        return ""
+    return _GO_BACK if standing.can_be_abandoned else f"{_GO_ON}."
+
+
+def _is_given_up(observed: observed_module.Observed) -> bool:
+    removal = observed.removal
+    return removal is not None and rotation.NEW_CA in removal.nodes
+
+
 def steps(observed: observed_module.Observed) -> list[actions.Action]:
     """Return the next step of a rotation.
 
@@ -72,6 +118,10 @@ def steps(observed: observed_module.Observed) -> list[actions.Action]:
         return []
     if control_plane.has_lost(observed):
         return []
+    if _is_given_up(observed) and standing.can_be_abandoned:
+        return [
+            actions.AbandonRotation(generation=cluster.state.stack.generation)
+        ]
     groups = untold(observed)
     if groups:
         return [
@@ -100,7 +150,7 @@ def untold(
     if standing is None or standing.kind is not rotation.Kind.CA:
         return ()
     begun = standing.phase is not rotation.Phase.BEGUN
-    if not begun or not all(_have(observed, standing)):
+    if not begun or not all(_have(observed, standing).values()):
         return ()
     return tuple(
         group
@@ -123,12 +173,12 @@ def is_phase_done(observed: observed_module.Observed) -> bool:
         return False
     if standing.phase is rotation.Phase.BEGUN:
         return True
-    if not all(_have(observed, standing)):
+    if not all(_have(observed, standing).values()):
         return False
     if standing.kind is rotation.Kind.CREDENTIAL:
         return True
     settled = observed.now - _last_told(observed, standing) > SETTLE_SECONDS
-    return all(_follow(observed, standing)) and (
+    return all(_follow(observed, standing).values()) and (
         settled or standing.phase is not rotation.Phase.ISSUE
     )
 
@@ -140,15 +190,36 @@ def progress(observed: observed_module.Observed) -> str:
         return ""
     if standing.phase is rotation.Phase.BEGUN:
         return f"rotating the {standing.kind}: making a new one"
-    have = [*_have(observed, standing)]
-    text = f"{_WORDS[standing.phase]}: control plane {sum(have)}/{len(have)}"
+    have, follow = _have(observed, standing), _follow(observed, standing)
+    words = _WORDS[standing.phase]
+    if standing.abandoned:
+        words = "going back to the old CA"
+    text = f"{words}: control plane {sum(have.values())}/{len(have)}"
     if standing.kind is rotation.Kind.CREDENTIAL:
-        return f"{text} have the new one"
-    follow = [*_follow(observed, standing)]
-    text += f", workers {sum(follow)}/{len(follow)}"
-    if standing.phase is rotation.Phase.ISSUE and all([*have, *follow]):
+        return f"{text} have the new one{_missing(observed, have)}"
+    text += _missing(observed, have)
+    text += f", workers {sum(follow.values())}/{len(follow)}"
+    text += _missing(observed, follow)
+    if standing.phase is rotation.Phase.ISSUE and all(
+        [*have.values(), *follow.values()]
+    ):
         text += ", waiting until every pod has a new token"
     return text
+
+
+def _missing(
+    observed: observed_module.Observed, done: Mapping[str, bool]
+) -> str:
+    """Return who is missing when others are through."""
+    prefix = f"{observed.record.prefix}-"
+    missing = [
+        name.removeprefix(prefix)
+        for name, is_done in done.items()
+        if not is_done
+    ]
+    if not missing or len(missing) == len(done):
+        return ""
+    return f" (not {sentences.listed(missing)})"
 
 
 def _last_told(
@@ -168,37 +239,42 @@ def _last_told(
 
 def _follow(
     observed: observed_module.Observed, standing: rotation.Rotation
-) -> Iterator[bool]:
+) -> dict[str, bool]:
     """Tell of each worker that stays whether it is through with the phase."""
     known = observed.digest.nodes if observed.digest else {}
-    for group in observed.record.workers:
-        if group.intent is record.Intent.DELETE:
-            continue
-        for member in observed.members_of(group).all:
-            if member.state is members.MemberState.DRAINING:
-                continue
-            name = observed.record.node_name(group, member.name)
-            yield name in known and known[name].serial == standing.serial
+    return {
+        name: name in known and known[name].serial == standing.serial
+        for group in observed.record.workers
+        if group.intent is not record.Intent.DELETE
+        for name in _staying(observed, group)
+    }
 
 
 def _have(
     observed: observed_module.Observed, standing: rotation.Rotation
-) -> Iterator[bool]:
+) -> dict[str, bool]:
     """Tell of each control-plane member that stays whether it has them."""
-    group = observed.record.control_plane
-    servers = {
-        member.name: server
+    reports = {
+        server.name: sealing.report_of(observed, member, server)
         for member, server in sealing.control_plane_servers(observed)
     }
-    for member in observed.members_of(group).all:
-        if member.state is members.MemberState.DRAINING:
-            continue
-        server = servers.get(member.name)
-        report = None
-        if server is not None:
-            report = sealing.report_of(observed, member, server)
-        yield (
+    found = {}
+    for name in _staying(observed, observed.record.control_plane):
+        report = reports.get(name)
+        found[name] = (
             report is not None
             and report.signed
             and report.serial == standing.serial
         )
+    return found
+
+
+def _staying(
+    observed: observed_module.Observed, group: record.GroupRecord
+) -> list[str]:
+    """Return the Nodes of a group that are there to stay."""
+    return [
+        observed.record.node_name(group, member.name)
+        for member in observed.members_of(group).all
+        if member.state is not members.MemberState.DRAINING
+    ]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make sentences for users of what Heat, Nova and nodes say: pure."""
 
+from collections.abc import Sequence
 import re
 
 from magnum_k8s_driver.model import causes
@@ -82,6 +83,12 @@ def bounded(reason: str) -> str:
 def joined(*found: str) -> str:
     """Return sentences as one text; empty ones are left out."""
     return " ".join(one for one in found if one)
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """Return the first names, and how many more there are."""
+    more = len(names) - most
+    return f"{', '.join(names[:most])}{f' and {more} more' * (more > 0)}"
 
 
 def title(group: record.GroupRecord) -> str:

@@ -8,6 +8,11 @@ import json
 from typing import Any
 
 
+NEW_CA = "new-ca"
+"""Among the nodes to remove of a resize: a failed rotation of CAs goes back
+to the old ones. Magnum takes no other call that could say so."""
+
+
 class Kind(enum.StrEnum):
     """What is exchanged for a new one."""
 
@@ -52,6 +57,8 @@ class Rotation:
     """Magnum's references of the CAs that go, by name of the field."""
     new: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Those of the CAs that come."""
+    abandoned: bool = False
+    """Whether it goes back: what was new is ``old`` then, and goes."""
 
     @property
     def serial(self) -> str:
@@ -69,6 +76,29 @@ class Rotation:
             order = (Phase.BEGUN, Phase.OFFERED)
         later = order[order.index(self.phase) + 1 :]
         return later[0] if later else None
+
+    @property
+    def can_be_abandoned(self) -> bool:
+        """Tell whether what is new has signed nothing yet."""
+        early = self.phase in (Phase.BEGUN, Phase.TRUST)
+        return self.kind is Kind.CA and early
+
+    def back(self, now: float) -> "Rotation":
+        """Return the phase that brings every node back to the old CAs.
+
+        It is the last one, in which nodes come to trust one CA only.
+
+        :param now: seconds since the epoch.
+        """
+        return dataclasses.replace(
+            self,
+            phase=Phase.RETIRE,
+            started=now,
+            moved=now,
+            old=self.new,
+            new=self.old,
+            abandoned=True,
+        )
 
     @classmethod
     def from_parameter(cls, value: str) -> "Rotation | None":

@@ -37,6 +37,9 @@ class CertificatesPort(Protocol):
     def discard_authorities(self, references: Mapping[str, str]) -> None:
         """Delete stored certificates; gone already is fine."""
 
+    def discard_unused(self, references: Mapping[str, str]) -> None:
+        """Delete those of stored certificates that the cluster has not."""
+
     def forget_client_files(self) -> None:
         """Delete the cached files of Magnum's own client."""
 

@@ -87,6 +87,19 @@ class MagnumCertificates:
             if reference and not _is_absent(reference):
                 self.discard(reference)
 
+    def discard_unused(self, references: Mapping[str, str]) -> None:
+        """Delete those of stored certificates that the cluster has not.
+
+        :param references: by name of the field.
+        """
+        self.discard_authorities(
+            {
+                name: reference
+                for name, reference in references.items()
+                if getattr(self._cluster, name, None) != reference
+            }
+        )
+
     def forget_client_files(self) -> None:
         """Delete the cached files of Magnum's own client."""
         with _as_cloud_error():

@@ -55,12 +55,18 @@ class FakeCertificates:
         self.current: Callable[[], str] = lambda: "ca_cert_ref"
         """Returns Magnum's reference of the cluster's own CA."""
         self.discarded: list[str] = []
+        self.stored: set[str] = set()
+        """References of certificates that Magnum made; kept by who wants."""
 
     def authorities(
         self, references: Mapping[str, str] | None = None
     ) -> certificates.Authorities:
         """See the port."""
         reference = (references or {}).get("ca_cert_ref") or self.current()
+        if reference in self.discarded:
+            raise exceptions.CloudError(
+                "certificate", f"there is no {reference}", status=404
+            )
         generation = reference.removeprefix("ca_cert_ref")
         return certificates.Authorities(
             kubernetes=key_pair(f"kubernetes{generation}"),
@@ -71,6 +77,12 @@ class FakeCertificates:
     def discard_authorities(self, references: Mapping[str, str]) -> None:
         """See the port."""
         self.discarded += references.values()
+        self.stored -= {*references.values()}
+
+    def discard_unused(self, references: Mapping[str, str]) -> None:
+        """See the port."""
+        if references.get("ca_cert_ref") != self.current():
+            self.discard_authorities(references)
 
     def forget_client_files(self) -> None:
         """See the port."""

@@ -201,6 +201,9 @@ class FakeCloud:
             f"{name} authority"
             for name in sorted(self.certificates.extra_authorities)
         ]
+        found += [
+            f"certificate {one}" for one in sorted(self.certificates.stored)
+        ]
         found += [str(one) for _uuid, one in self.leftovers.left]
         return [one for one in found if fnmatch.fnmatchcase(one, pattern)]
 

@@ -28,6 +28,16 @@ def disable_identity(
     scene.cloud.identity.disable_cluster_user(scene.record.uuid)
 
 
+def discard_rotation(
+    action: actions.DiscardRotation, scene: scene_module.Scene
+) -> None:
+    """Delete the CAs of a rotation that are not the cluster's own."""
+    standing = scene.observed.rotation
+    if standing is not None:
+        for references in (standing.old, standing.new):
+            scene.cloud.certificates.discard_unused(references)
+
+
 def delete_stack(
     action: actions.DeleteStack, scene: scene_module.Scene
 ) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.converge import actions
 from magnum_k8s_driver.converge import envelope
+from magnum_k8s_driver.converge import rotation
 from magnum_k8s_driver.converge import secret as secret_module
 from magnum_k8s_driver.converge import trust
 from magnum_k8s_driver.converge import user_data
@@ -63,7 +64,8 @@ def advance_rotation(
     except exceptions.K8sDriverError as exc:
         standing = _standing(scene)
         if standing.phase is not rotation_module.Phase.BEGUN:
-            raise
+            advice = rotation.advice(scene.observed)
+            raise exceptions.K8sDriverError(f"{exc} {advice}") from exc
         certificates = scene.cloud.certificates
         certificates.keep_secret(state.secret_ref)
         certificates.discard_authorities(standing.new)
@@ -72,6 +74,36 @@ def advance_rotation(
             f"The {standing.kind} was not rotated, the old one stays in use: "
             f"{exc}"
         ) from exc
+    stacks.remember(scene, after, action.generation)
+
+
+def abandon_rotation(
+    action: actions.AbandonRotation, scene: scene_module.Scene
+) -> None:
+    """Go back to the old CAs; nothing was signed by the new ones yet.
+
+    Nodes that trust both are told to trust the old ones only, like at the
+    end of a rotation; no node has heard of one that has only begun.
+    """
+    standing, state = _standing(scene), scene.cluster.state
+    if not standing.can_be_abandoned:
+        raise exceptions.StaleGeneration("the rotation has gone on")
+    certificates = scene.cloud.certificates
+    if standing.phase is rotation_module.Phase.BEGUN:
+        certificates.discard_authorities(standing.new)
+        stacks.remember(scene, _with(state, None), action.generation)
+        return
+    back = standing.back(scene.observed.now)
+    _reference, old = orders.read_secret(scene)
+    # Nodes take what has another serial than theirs.
+    bundle = dataclasses.replace(old, serial=back.serial)
+    reference = certificates.store_secret(bundle.to_text())
+    back = dataclasses.replace(back, secret_ref=reference)
+    material = orders.read_material(scene, back)
+    back = dataclasses.replace(
+        back, metadata=_encoded(scene, back.serial, material)
+    )
+    after = dataclasses.replace(_with(state, back), secret_ref=reference)
     stacks.remember(scene, after, action.generation)
 
 

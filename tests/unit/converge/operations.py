@@ -10,6 +10,7 @@ from hypothesis import stateful
 from hypothesis import strategies as st
 
 from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.model import rotation
 from tests import conductors
 from tests.unit.converge import invariants
 
@@ -177,6 +178,16 @@ class Operations(stateful.RuleBasedStateMachine):
         self.world.rotate_ca()
         self._tick(ticks)
 
+    @stateful.precondition(lambda self: self._is_rotating_cas())
+    @stateful.rule(troubles=TROUBLES, ticks=TICKS)
+    def abandon_ca(self, troubles, ticks):
+        group = self._group(0)
+        if group is None:
+            return
+        self._trouble(troubles)
+        self.world.resize(group, group.node_count, [rotation.NEW_CA])
+        self._tick(ticks)
+
     @stateful.precondition(lambda self: self._exists())
     @stateful.rule(
         user=st.sampled_from(("ann", "ben")), troubles=TROUBLES, ticks=TICKS
@@ -250,6 +261,13 @@ class Operations(stateful.RuleBasedStateMachine):
 
     def _exists(self):
         return self.world.row() is not None
+
+    def _is_rotating_cas(self):
+        stacks = self.world.cloud.heat.live()
+        return any(
+            (one.parameters.get("rotation") or {}).get("kind") == "CA"
+            for one in stacks
+        )
 
     def _group(self, pick):
         groups = [

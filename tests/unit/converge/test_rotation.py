@@ -128,7 +128,9 @@ class CredentialTest(RotationCase):
         written = self.sim.run()
         self.assertEqual(Outcome.FAILED, written.outcome)
         self.assertIn("Not ready after 60 minutes", written.reason)
-        self.assertIn("control plane 2/3 have the new one", written.reason)
+        self.assertIn(
+            "control plane 2/3 have the new one (not cp-2)", written.reason
+        )
         self.assertEqual(2, len(self.valid()))
         # The way out of every failed change goes on with it.
         self.cloud.nodes.heal()
@@ -365,6 +367,130 @@ class CaTest(RotationCase):
         self.assertEqual("", self.sim.ca_generation)
         self.sim.resize(2)
         self.assertEqual(Outcome.COMPLETE, self.sim.run().outcome)
+
+    def abandon(self):
+        self.sim.resize(1, rotation.NEW_CA)
+        return self.sim.written
+
+    def assert_nothing_was_rotated(self, old):
+        """Everything is as it was, but for the serial."""
+        self.assertEqual([old] * len(self.pki()), self.pki())
+        self.assertEqual("", self.sim.ca_generation)
+        self.assertEqual(
+            ["ca_cert_ref-1", "magnum_cert_ref-1"],
+            self.cloud.certificates.discarded,
+        )
+        self.assertIsNone(self.state().rotation)
+        (stored,) = self.cloud.certificates.secrets
+        self.assertEqual(stored, self.state().secret_ref)
+        for node in self.cloud.nodes.by_id.values():
+            if node.trusted:
+                self.assertEqual((old["ca.crt"],), node.trusted)
+
+    def test_abandoned_while_both_are_trusted(self):
+        """By a cluster of which one node never trusts the new one."""
+        old = self.pki()[0]
+        self.cloud.nodes.behave("*-cp-2", keeps_secrets=True)
+        self.sim.rotate_ca()
+        written, phases = self.until_the_end()
+        self.assertEqual(Outcome.FAILED, written.outcome)
+        self.assertEqual(["begun", "trust"], phases)
+        self.assertIn("control plane 2/3 (not cp-2)", written.reason)
+        self.assertIn(
+            "Resize the cluster to its size to go on, or name new-ca in "
+            "nodes_to_remove to go back to the old CA.",
+            written.reason,
+        )
+        self.cloud.nodes.heal()
+        written = self.abandon()
+        self.assertIs(Outcome.IN_PROGRESS, written.outcome, written.reason)
+        self.assertNotIn("ignoring", written.reason)
+        written, phases = self.until_the_end()
+        self.assertEqual(Outcome.COMPLETE, written.outcome, written.reason)
+        self.assertEqual(["retire"], phases)
+        self.assertIn("oing back to the old CA", " ".join(self.sim.history))
+        self.assert_nothing_was_rotated(old)
+        # Nodes that come later, and another rotation, are none the worse.
+        self.sim.resize(2)
+        self.assertEqual(Outcome.COMPLETE, self.sim.run().outcome)
+        self.sim.rotate_ca()
+        written, _phases = self.until_the_end()
+        self.assertEqual(Outcome.COMPLETE, written.outcome, written.reason)
+        self.assertEqual("-2", self.sim.ca_generation)
+
+    def test_abandoned_after_workers_trusted_both(self):
+        old = self.pki()[0]
+        self.sim.rotate_ca()
+        node = self.cloud.nodes.named("*-worker-0")
+        while len(node.trusted) < 2:
+            self.step()
+        self.assertIs(rotation.Phase.TRUST, self.state().rotation.phase)
+        self.abandon()
+        written, _phases = self.until_the_end()
+        self.assertEqual(Outcome.COMPLETE, written.outcome, written.reason)
+        self.assert_nothing_was_rotated(old)
+
+    def test_abandoned_before_it_began(self):
+        old = self.pki()[0]
+        self.cloud.fail_next("identity", "*", times=9)
+        self.sim.rotate_ca()
+        self.cloud.tick(60)
+        self.assertIs(rotation.Phase.BEGUN, self.state().rotation.phase)
+        self.abandon()
+        written, _phases = self.until_the_end()
+        self.assertEqual(Outcome.COMPLETE, written.outcome, written.reason)
+        self.assert_nothing_was_rotated(old)
+
+    def test_the_new_one_is_in_use(self):
+        self.sim.rotate_ca()
+        while self.state().rotation.phase is not rotation.Phase.ISSUE:
+            self.step()
+        self.cloud.tick(60)
+        before = self.state().rotation
+        written = self.abandon()
+        self.assertIs(Outcome.FAILED, written.outcome)
+        self.assertIn("the new one is in use", written.reason)
+        self.assertEqual(before, self.state().rotation)
+        self.sim.resize(1)
+        written, _phases = self.until_the_end()
+        self.assertEqual(Outcome.COMPLETE, written.outcome, written.reason)
+        self.assertEqual("-1", self.sim.ca_generation)
+
+    def test_abandoned_while_heat_is_at_work(self):
+        self.sim.rotate_ca()
+        written = self.abandon()
+        self.assertIs(Outcome.FAILED, written.outcome)
+        self.assertIn("is IN_PROGRESS", written.reason)
+        self.assertFalse(self.state().rotation.abandoned)
+
+    def test_new_cas_that_got_lost(self):
+        """What cannot go on can still go back."""
+        old = self.pki()[0]
+        self.sim.rotate_ca()
+        while self.state().rotation.phase is not rotation.Phase.TRUST:
+            self.step()
+        self.cloud.certificates.discarded += ["ca_cert_ref-1"]
+        written, _phases = self.until_the_end()
+        self.assertEqual(Outcome.FAILED, written.outcome)
+        self.assertIn("there is no ca_cert_ref-1", written.reason)
+        self.assertIn("go back to the old CA", written.reason)
+        self.cloud.certificates.discarded.clear()
+        self.abandon()
+        written, _phases = self.until_the_end()
+        self.assertEqual(Outcome.COMPLETE, written.outcome, written.reason)
+        self.assert_nothing_was_rotated(old)
+
+    def test_deleted_meanwhile(self):
+        """Magnum deletes the CAs that its row has, and no others."""
+        self.sim.rotate_ca()
+        while self.state().rotation.phase is not rotation.Phase.TRUST:
+            self.step()
+        self.sim.delete()
+        self.assertEqual(Outcome.COMPLETE, self.sim.run().outcome)
+        self.assertEqual(
+            {"ca_cert_ref-1", "magnum_cert_ref-1"},
+            set(self.cloud.certificates.discarded),
+        )
 
     def test_is_refused_of_a_cluster_that_is_not_whole(self):
         self.cloud.nodes.behave("*-worker-0", unready="NoNetwork")

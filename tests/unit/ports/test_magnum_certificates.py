@@ -70,6 +70,17 @@ class CertificatesTest(testtools.TestCase):
         self.cluster.etcd_ca_cert_ref = reference
         port.delete_extra_authorities()
 
+    def test_unused(self):
+        path = self.useFixture(fixtures.TempDir()).path
+        self.config.config(group="certificates", storage_path=path)
+        port = self.port("local")
+        own, other = port.store_secret("own"), port.store_secret("other")
+        self.cluster.etcd_ca_cert_ref = own
+        for reference in (own, other, other):
+            port.discard_unused({"etcd_ca_cert_ref": reference})
+        self.assertEqual("own", port.read_secret(own))
+        self.assertRaises(exceptions.CloudError, port.read_secret, other)
+
     def test_local_needs_its_directory(self):
         self.config.config(group="certificates", storage_path="/no/such")
         port = self.port("local")
