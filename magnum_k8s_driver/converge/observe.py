@@ -50,11 +50,11 @@ def observe(
     """
     deleting = record.intent is record_module.Intent.DELETE
     cluster = _cluster_stack(
-        cloud, record, None if deleting else read_board_key
+        cloud, record, now, None if deleting else read_board_key
     )
     workers = {}
     for group in record.workers:
-        found = _worker_stack(cloud, record, group)
+        found = _worker_stack(cloud, record, now, group)
         if found is not None:
             workers[group.uuid] = found
     no_stack = cluster is None and not workers
@@ -154,9 +154,10 @@ def _is_stuck(cluster: observed_module.ClusterStack | None) -> bool:
 def _cluster_stack(
     cloud: cloud_module.Cloud,
     record: record_module.ClusterRecord,
+    now: float,
     read_board_key: Callable[[str], bytes] | None,
 ) -> observed_module.ClusterStack | None:
-    stack = _stack(cloud.heat, record.stack_id, record.prefix)
+    stack = _stack(cloud.heat, record.stack_id, record.prefix, now)
     if stack is None:
         return None
     state = state_module.read_cluster_state(stack.parameters)
@@ -195,9 +196,11 @@ def _standing_orders(
 def _worker_stack(
     cloud: cloud_module.Cloud,
     record: record_module.ClusterRecord,
+    now: float,
     group: record_module.GroupRecord,
 ) -> observed_module.WorkerStack | None:
-    stack = _stack(cloud.heat, group.stack_id, record.group_stack_name(group))
+    name = record.group_stack_name(group)
+    stack = _stack(cloud.heat, group.stack_id, name, now)
     if stack is None:
         return None
     return observed_module.WorkerStack(
@@ -208,10 +211,35 @@ def _worker_stack(
 
 
 def _stack(
-    heat: heat_port.HeatPort, stack_id: str | None, name: str
+    heat: heat_port.HeatPort, stack_id: str | None, name: str, now: float
 ) -> heat_port.Stack | None:
     found = stack_id or heat.find(name)
-    return heat.show(found, outputs=True) if found else None
+    stack = heat.show(found, outputs=True) if found else None
+    return stack and _ended(stack, now)
+
+
+def _ended(stack: heat_port.Stack, now: float) -> heat_port.Stack:
+    """Return a stack that nobody works on any more as failed.
+
+    The engine that did has died: no other one sets such a stack FAILED
+    (heat/engine/service.py, ``reset_stack_status``, leaves those of
+    convergence out) or looks at the time, but the next update is accepted.
+    """
+    started = stack.created if stack.updated is None else stack.updated
+    due = started + stack.timeout_minutes * 60.0
+    if (
+        not stack.timeout_minutes
+        or now < due
+        or stack.phase is not heat_port.StackPhase.IN_PROGRESS
+        or stack.action is heat_port.StackAction.DELETE
+    ):
+        return stack
+    return dataclasses.replace(
+        stack,
+        phase=heat_port.StackPhase.FAILED,
+        reason=f"no end after {stack.timeout_minutes} minutes; its engine "
+        "may have been restarted",
+    )
 
 
 def _boards(

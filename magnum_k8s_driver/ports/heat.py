@@ -41,6 +41,9 @@ class Stack:
     created: float
     """Seconds since the epoch."""
     updated: float | None
+    """When its last update or deletion began."""
+    timeout_minutes: int = 0
+    """After which Heat ends that itself; 0: not known."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -242,6 +242,7 @@ def _stack(found: Mapping[str, Any]) -> heat.Stack:
         },
         created=_seconds(str(found["creation_time"])),
         updated=_seconds(str(updated)) if updated else None,
+        timeout_minutes=int(found.get("timeout_mins") or 0),
     )
 
 

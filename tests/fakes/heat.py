@@ -112,6 +112,7 @@ class FakeHeat:
             outputs=self._outputs(stack) if outputs else {},
             created=stack.created,
             updated=stack.updated,
+            timeout_minutes=int(stack.timeout / 60),
         )
 
     def resources(
@@ -253,6 +254,12 @@ class FakeHeat:
     def fail(self, pattern: str, reason: str, times: int = 1) -> None:
         """Make resources ``<stack name>/<path>`` fail when worked on."""
         self.failing[pattern] = [reason, times]
+
+    @calls_module.helper
+    def die(self) -> None:
+        """Let the engine be killed that works on what is in progress."""
+        for one in self.live():
+            one.abandoned = one.phase == Phase.IN_PROGRESS
 
     @calls_module.helper
     def live(self) -> list[FakeStack]:

@@ -43,6 +43,8 @@ class Behaviour:
     drain_error: str = ""
     keeps_secrets: bool = False
     """Does not take new ones."""
+    rotate_error: str = ""
+    """Why it cannot follow a rotation of CAs; it tries again."""
     orders_error: str = ""
     """Why orders that this control-plane member executes fail."""
 
@@ -229,10 +231,13 @@ class FakeNodes:
 
     def _renew(self, node: FakeNode) -> None:
         """Let a member take secrets that are new to it."""
-        key = self._key(node)
+        key, how = self._key(node), self.behaviour(node)
         serial = str(node.secrets.get("serial", ""))
-        if key and not self.behaviour(node).keeps_secrets:
-            found = renewal_module.take(node.metadata, key, serial)
+        if not key or how.keeps_secrets:
+            return
+        found = renewal_module.take(node.metadata, key, serial)
+        of_cas = found is not None and not found["serial"].startswith("rotate")
+        if not (of_cas and _cannot_rotate(node, how)):
             node.secrets = found or node.secrets
 
     def _follow(self, node: FakeNode, how: Behaviour) -> None:
@@ -249,7 +254,7 @@ class FakeNodes:
             for one in self._living()
             if one.control_plane and one.joined and one.cluster == node.cluster
         ]
-        if how.keeps_secrets or not leaders:
+        if how.keeps_secrets or not leaders or _cannot_rotate(node, how):
             return
         for one in leaders:
             text = one.secrets["pki"]["ca.crt"]
@@ -570,6 +575,15 @@ class FakeNodes:
                 },
             }
         return found
+
+
+def _cannot_rotate(node: FakeNode, how: Behaviour) -> bool:
+    """Say, or no longer say, that a node cannot follow a rotation."""
+    if how.rotate_error:
+        node.error = board.NodeError(phase="rotate", message=how.rotate_error)
+    elif node.error is not None and node.error.phase == "rotate":
+        node.error = None
+    return bool(how.rotate_error)
 
 
 def _may_initialise(node: FakeNode) -> bool:

@@ -52,6 +52,9 @@ TROUBLE = st.one_of(
     st.tuples(st.just("secrets"), st.sampled_from(NODES)),
     st.tuples(st.just("signals"), st.integers(1, 20)),
     st.tuples(st.just("mute")),
+    st.tuples(st.just("rotate"), st.sampled_from(NODES)),
+    st.tuples(st.just("orders"), st.sampled_from(NODES)),
+    st.tuples(st.just("engine"), _calls_ahead),
 )
 TROUBLES = st.lists(TROUBLE, max_size=2)
 TICKS = st.integers(0, 25)
@@ -407,6 +410,17 @@ class Operations(stateful.RuleBasedStateMachine):
 
     def _do_mute(self):
         self.world.cloud.nodes.mute = True
+
+    def _do_rotate(self, pattern):
+        self.world.cloud.nodes.behave(pattern, rotate_error="it is no CA")
+
+    def _do_orders(self, pattern):
+        self.world.cloud.nodes.behave(pattern, orders_error="etcd is slow")
+
+    def _do_engine(self, ahead):
+        self.world.cloud.calls.meanwhile(
+            self._call(ahead), self.world.cloud.heat.die
+        )
 
     def _spare(self, pick, control_plane):
         """Return a server whose loss etcd survives; None: of any role."""

@@ -165,6 +165,26 @@ class TestResize(testtools.TestCase):
         written = sim.run()
         self.assertEqual(COMPLETE, written.outcome, written.reason)
 
+    def test_engine_that_died_in_an_update(self):
+        """No other engine sets the stack FAILED, and it is not for ever."""
+        for pattern in ("*-worker", "prod-7d1b1b8e6a0c"):
+            sim = simulation.Simulation().with_count(2, control_planes=3)
+            sim.run()
+            sim.with_count(2, control_planes=1)
+            sim.resize(1)
+            stack = sim.cloud.heat.named(pattern)
+            while stack.phase != "IN_PROGRESS":
+                sim.cloud.tick(1)
+                sim.converge()
+            stack.abandoned = True
+            written = sim.run()
+            self.assertEqual(FAILED, written.outcome)
+            self.assertIn("no end after 60 minutes", written.reason)
+            sim.resize(1)
+            written = sim.run()
+            self.assertEqual(COMPLETE, written.outcome, written.reason)
+            self.assertEqual(2, len(sim.servers()))
+
     def test_cluster_without_control_plane_is_not_changed(self):
         sim = simulation.Simulation()
         error = exceptions.CloudError("orchestration", "quota", status=403)
