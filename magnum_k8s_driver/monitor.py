@@ -31,12 +31,15 @@ from magnum_k8s_driver.converge import health
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import sentences
 from magnum_k8s_driver.model import inputs
+from magnum_k8s_driver.model import record as record_module
 from magnum_k8s_driver.ports import kubernetes
 from magnum_k8s_driver.ports import magnum_certificates
 
 LOG = logging.getLogger(__name__)
 CONF = magnum.conf.CONF
 
+_HOOK_LIMIT = 600.0
+"""Seconds; a hook that still lives has begun its change or given up."""
 _NO_ADDRESS = "The cluster has no API address yet."
 _NO_STACK = "Nothing of the cluster has been made."
 
@@ -63,6 +66,7 @@ class BoardMonitor(monitors.MonitorBase):
 
     def poll_health_status(self) -> None:
         """Put health and reasons into ``data``; begin to heal."""
+        go_on(self.cluster)
         policies = healing_policies(self.cluster)
         sight = self._look(thoroughly=bool(policies))
         found = health.judge(sight)
@@ -163,6 +167,39 @@ def observe(cluster: Any) -> observed_module.Observed:
     """
     with session.surroundings(rows.Rows(cluster)) as around:
         return converge.look(around)
+
+
+def go_on(cluster: Any) -> None:
+    """Let the status job end a resize in whose hook a conductor died.
+
+    Magnum saves the node group before it calls the driver, and the cluster
+    afterwards; no status job looks at what is left in between. Which nodes
+    were named is not known any more.
+    """
+    record = rows.Rows(cluster)
+    if not _is_interrupted(cluster, record):
+        return
+    try:
+        with session.locked(cluster, wait=0.0):
+            # Magnum saves its own object afterwards.
+            row = record.fresh()
+            if _is_interrupted(row, record):
+                LOG.warning("Cluster %s: a resize goes on", cluster.uuid)
+                records.mark_updating(row)
+    except (exceptions.LockBusy, magnum_exception.ClusterNotFound):
+        # Whoever works on it knows better.
+        return
+
+
+def _is_interrupted(cluster: Any, record: rows.Rows) -> bool:
+    """Tell whether a group, and not its cluster, has long been in progress."""
+    if cluster.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+        return False
+    return any(
+        group.intent is not record_module.Intent.NOTHING
+        and time.time() - group.changed > _HOOK_LIMIT
+        for group in record.read().groups
+    )
 
 
 def healing_policies(cluster: Any) -> dict[str, diagnosis.Policy]:

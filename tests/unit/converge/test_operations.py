@@ -69,6 +69,20 @@ class TestFound(testtools.TestCase):
         one.update(1, [("refuse", "update")], 1)
         one.teardown()
 
+    def test_resize_that_died_before_the_driver_began(self):
+        """Of the group's row only; its cluster looked as if at rest."""
+        world = self.useFixture(conductors.Conductors())
+        self.useFixture(test_create.Quick())
+        one = type("Machine", (operations.Operations,), {"world": world})()
+        one.create(1, 0, False, [], 0)
+        one.settle()
+        one.resize_control_plane(1, [], [("kill", 6, False)], 0)
+        one.settle()
+        one.resize(0, 2, [], False, [("kill", 6, False)], 0)
+        one.settle()
+        self.assertEqual(3, len(world.cloud.compute.by_id))
+        one.teardown()
+
     def test_worker_lost_while_heat_was_busy(self):
         """Heat was to make it anew from user data that were gone."""
         world = self.useFixture(conductors.Conductors())
