@@ -7,14 +7,42 @@
 #   those of signed permits that are no older than these orders,
 # - the name must not be a Node's already.
 
+APPROVE_SIGNER=kubernetes.io/kube-apiserver-client-kubelet
 declare -A PERMITS=()
+APPROVED=()
+SHOWN=()
+NODES=""
+KNOWN=""
 
 approve_nodes::main() {
     (flock -w 60 5 && approve_nodes::all) 5>"$RUN_DIR/approve.lock"
 }
 
+# A crowd costs as many calls of the API as one node.
 approve_nodes::all() {
-    local line fields requests=()
+    local fields request requests=()
+    while IFS=$'\t' read -ra fields; do
+        if [[ "${fields[1]:-}" == magnum.openstack.org/permit ]]; then
+            PERMITS["${fields[0]}"]="${fields[4]:-}"
+        elif [[ "${fields[1]:-}" == "$APPROVE_SIGNER" ]]; then
+            requests+=("${fields[0]} ${fields[2]} ${fields[3]}")
+        fi
+    done < <(approve_nodes::pending)
+    ((${#requests[@]} > 0)) || return 0
+    NODES="$(kube::as_admin get nodes --output name)" || return 1
+    KNOWN="$(kube::known_orders)" || KNOWN=unknown
+    for request in "${requests[@]}"; do
+        read -ra fields <<<"$request"
+        approve_nodes::one "${fields[@]}" || true
+    done
+    ((${#APPROVED[@]} > 0)) || return 0
+    kube::as_admin certificate approve "${APPROVED[@]}" >/dev/null
+    ((${#SHOWN[@]} == 0)) || kube::as_admin delete \
+        certificatesigningrequests "${SHOWN[@]}" --ignore-not-found
+}
+
+# Requests nobody has decided: name, signer, user, PEM in base64, permit.
+approve_nodes::pending() {
     local template='{{range .items}}{{if not .status.conditions}}'
     template+='{{.metadata.name}}{{"\t"}}{{.spec.signerName}}{{"\t"}}'
     template+='{{.spec.username}}{{"\t"}}{{.spec.request}}{{"\t"}}'
@@ -22,37 +50,23 @@ approve_nodes::all() {
     template+='{{with .metadata.annotations}}'
     template+='{{printf "%q" (index . "magnum/permit")}}{{end}}'
     template+='{{"\n"}}{{end}}{{end}}'
-    while IFS= read -r line; do
-        [[ -n "$line" ]] || continue
-        IFS=$'\t' read -ra fields <<<"$line"
-        if [[ "${fields[1]}" == magnum.openstack.org/permit ]]; then
-            PERMITS["${fields[0]}"]="${fields[4]:-}"
-        else
-            requests+=("$line")
-        fi
-    done < <(kube::as_admin get certificatesigningrequests \
-        --output "go-template=$template")
-    for line in "${requests[@]}"; do
-        IFS=$'\t' read -ra fields <<<"$line"
-        approve_nodes::one "${fields[@]:0:4}" || true
-    done
+    kube::as_admin get certificatesigningrequests \
+        --output "go-template=$template"
 }
 
-# approve_nodes::one REQUEST SIGNER USER PEM
+# approve_nodes::one REQUEST USER PEM
 approve_nodes::one() {
     local node
-    [[ "$2" == kubernetes.io/kube-apiserver-client-kubelet ]] || return 1
-    node="$(approve_nodes::subject "$4")" || return 1
-    approve_nodes::may_be "$3" "$node" || return 1
-    if [[ -n "$(kube::as_admin get node "$node" \
-        --ignore-not-found --output name)" ]]; then
-        log "refused: $3 asks for the existing node $node"
+    node="$(approve_nodes::subject "$3")" || return 1
+    approve_nodes::may_be "$2" "$node" || return 1
+    if [[ $'\n'"$NODES"$'\n' == *$'\n'"node/$node"$'\n'* ]]; then
+        log "refused: $2 asks for the existing node $node"
         return 1
     fi
     log "approved: $node"
-    kube::as_admin certificate approve "$1" >/dev/null
-    [[ ! -v PERMITS["magnum-permit-$node"] ]] || kube::as_admin delete \
-        certificatesigningrequests "magnum-permit-$node" --ignore-not-found
+    APPROVED+=("$1")
+    [[ ! -v PERMITS["magnum-permit-$node"] ]] ||
+        SHOWN+=("magnum-permit-$node")
 }
 
 # The node's name in a request whose subject is exactly a node's.
@@ -80,9 +94,9 @@ approve_nodes::may_be() {
 }
 
 approve_nodes::is_expected() {
-    local known seq restrict expected
-    known="$(kube::known_orders)" || return 1
-    IFS='|' read -r seq _ restrict expected _ <<<"$known"
+    local seq restrict expected
+    [[ "$KNOWN" != unknown ]] || return 1
+    IFS='|' read -r seq _ restrict expected _ <<<"$KNOWN"
     [[ "$restrict" == true ]] || return 0
     [[ " $expected " == *" $1 "* ]] && return 0
     approve_nodes::is_permitted "$1" "$seq" && return 0

@@ -292,7 +292,58 @@ class ApproveNodesTest(base.NodeTestCase):
 
     def test_no_node_that_exists(self):
         node = f"system:node:{PREFIX}-worker-0"
-        self.assertFalse(self._approved(TOKEN_USER, node, existing="node/x"))
+        self.assertFalse(
+            self._approved(
+                TOKEN_USER, node, existing=f"node/{PREFIX}-worker-0"
+            )
+        )
+
+    def test_a_node_may_begin_like_another(self):
+        node = f"system:node:{PREFIX}-worker-0"
+        existing = f"node/{PREFIX}-worker-00"
+        self.assertTrue(self._approved(TOKEN_USER, node, existing=existing))
+
+    def test_nobody_while_the_nodes_are_unknown(self):
+        request_ = request(f"system:node:{PREFIX}-worker-0")
+        line = "\t".join(("csr-1", SIGNER, TOKEN_USER, request_))
+        result = self.control_plane().run(
+            "task",
+            "approve-nodes",
+            stubs={
+                "kubectl": f"""case "$*" in
+                *"get certificatesigningrequests"*) echo '{line}' ;;
+                *"get nodes"*) exit 1 ;;
+                esac"""
+            },
+        )
+        self.assertNotEqual(0, result.rc)
+        self.assertFalse(
+            [one for one in result.calls_of("kubectl") if "approve" in one]
+        )
+
+    def test_a_crowd_is_approved_at_once(self):
+        lines = [
+            "\t".join((f"csr-{n}", SIGNER, TOKEN_USER, request(one)))
+            for n, one in enumerate(
+                f"system:node:{PREFIX}-worker-{n}" for n in range(9)
+            )
+        ]
+        text = "\n".join(lines)
+        result = self.control_plane().run(
+            "task",
+            "approve-nodes",
+            stubs={
+                "kubectl": f"""case "$*" in
+                *"get certificatesigningrequests"*) echo '{text}' ;;
+                *"get nodes"*) echo 'node/{PREFIX}-worker-4' ;;
+                esac"""
+            },
+        )
+        self.assert_ok(result)
+        calls = result.calls_of("kubectl")
+        self.assertEqual(4, len(calls), calls)
+        names = [f"csr-{n}" for n in range(9) if n != 4]
+        self.assertEqual(("approve", *names), calls[-1][-9:])
 
     def test_no_other_signer(self):
         node = f"system:node:{PREFIX}-worker-0"
