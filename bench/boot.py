@@ -24,10 +24,7 @@ import time
 from typing import Any
 import uuid
 
-import openstack
-from openstack import exceptions as sdk_exceptions
-
-from bench import life
+from bench import clusters
 from lab import failure
 from lab import process
 from lab import settings as lab_settings
@@ -92,10 +89,8 @@ class Bench:
                 "--with containers."
             )
         self._machines = machines.Machines(settings)
-        file = settings.root / "clouds.yaml"
-        os.environ["OS_CLIENT_CONFIG_FILE"] = str(file)
-        self._cloud = openstack.connect(cloud="demo")
-        self._magnum = self._cloud.container_infrastructure_management
+        self._clusters = clusters.Clusters(settings)
+        self._cloud = self._clusters.cloud
 
     @property
     def version(self) -> str:
@@ -106,19 +101,20 @@ class Bench:
     def run(self, runs: int) -> dict[str, list[Boot]]:
         """Boot all kinds of nodes; return the boots by kind."""
         found: dict[str, list[Boot]] = {}
-        with self._template() as template:
+        image = seeding.CONTAINER_IMAGE.format(self.version)
+        with self._clusters.template(image, _LABELS) as template:
             for number in range(runs):
-                with self._cluster(template, number) as name:
-                    for kind, boot in self._one_run(name):
+                with self._cluster(template, number) as (made, name):
+                    for kind, boot in self._one_run(made, name):
                         found.setdefault(kind, []).append(boot)
                         _tell(kind, boot)
         return found
 
-    def _one_run(self, name: str) -> Iterator[tuple[str, Boot]]:
+    def _one_run(self, made: str, name: str) -> Iterator[tuple[str, Boot]]:
         control_plane = self._server(name, "cp-0")
         yield "control plane, ours", self._told(control_plane, control_plane)
         # The second one: the first waited for the control plane.
-        self._grow(name)
+        self._clusters.act(made, "resize", node_count=2)
         worker = self._server(name, "worker-1")
         yield "worker, ours", self._told(worker, control_plane)
         config = self._run(control_plane, f"cat {_IMAGE_CONFIG}")
@@ -133,66 +129,17 @@ class Bench:
                 yield "worker, by hand", self._join(second, config, join)
 
     @contextlib.contextmanager
-    def _template(self) -> Iterator[str]:
-        made = self._magnum.create_cluster_template(
-            name=f"bench-{uuid.uuid4().hex[:8]}",
-            coe="kubernetes",
-            image_id=seeding.CONTAINER_IMAGE.format(self.version),
-            external_network_id="public",
-            flavor_id="m1.small",
-            master_flavor_id="m1.medium",
-            network_driver="calico",
-            is_floating_ip_enabled=False,
-            labels=_LABELS,
-        )
-        try:
-            yield made.uuid
-        finally:
-            self._magnum.delete_cluster_template(made.uuid)
-
-    @contextlib.contextmanager
-    def _cluster(self, template: str, number: int) -> Iterator[str]:
+    def _cluster(
+        self, template: str, number: int
+    ) -> Iterator[tuple[str, str]]:
+        """Give id and name of a cluster with one worker."""
         name = f"boot-{number}-{uuid.uuid4().hex[:8]}"
-        made = self._magnum.create_cluster(
-            name=name,
-            cluster_template_id=template,
-            master_count=1,
-            node_count=1,
-            create_timeout=20,
-        )
+        made = self._clusters.create(name, template, 1)
         try:
-            self._await(made.id, "CREATE_COMPLETE")
-            yield name
+            self._clusters.complete(made, "CREATE_COMPLETE")
+            yield made, name
         finally:
-            self._magnum.delete_cluster(made.id)
-            life.wait(lambda: self._magnum.find_cluster(made.id) is None)
-
-    def _await(self, cluster_id: str, wanted: str) -> None:
-        def ended() -> bool:
-            try:
-                cluster = self._magnum.get_cluster(cluster_id)
-            except (
-                sdk_exceptions.BadRequestException,
-                sdk_exceptions.NotFoundException,
-            ):
-                # Magnum has not saved it, or not its node groups, yet.
-                return False
-            if cluster.status.endswith("FAILED"):
-                raise SystemExit(f"{cluster.status}: {cluster.status_reason}")
-            return bool(cluster.status == wanted)
-
-        life.wait(ended)
-
-    def _grow(self, name: str) -> None:
-        cluster = self._magnum.find_cluster(name)
-        answer = self._magnum.post(
-            f"/clusters/{cluster.id}/actions/resize",
-            json={"node_count": 2},
-            headers={"OpenStack-API-Version": "container-infra 1.7"},
-        )
-        if not answer.ok:
-            raise SystemExit(answer.text)
-        self._await(cluster.id, "UPDATE_COMPLETE")
+            self._clusters.delete(made)
 
     def _server(self, cluster: str, member: str) -> Any:
         [found] = [
