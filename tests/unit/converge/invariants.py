@@ -181,6 +181,10 @@ class Invariants:
         accepted = self._world.resize(group, group.node_count)
         refusals = self._world.refusals[-1:]
         row = self._rest()
+        if row is not None and "no end after" in (row.status_reason or ""):
+            # That an engine has died shows when its time is over.
+            accepted = self._world.resize(group, group.node_count)
+            row = self._rest()
         if row is not None and _HOPELESS in row.status_reason:
             return row
         _require(

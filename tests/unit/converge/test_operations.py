@@ -83,6 +83,19 @@ class TestFound(testtools.TestCase):
         self.assertEqual(3, len(world.cloud.compute.by_id))
         one.teardown()
 
+    def test_engine_that_died_before_a_refusal(self):
+        """The user is back before anybody can know that it died."""
+        world = self.useFixture(conductors.Conductors())
+        self.useFixture(test_create.Quick())
+        one = type("Machine", (operations.Operations,), {"world": world})()
+        one.create(1, 0, False, [], 0)
+        one.settle()
+        one.resize(0, 3, [], False, [], 0)
+        one.resize_control_plane(1, [0], [("engine", 0)], 0)
+        one.settle()
+        self.assertEqual(4, len(world.cloud.compute.by_id))
+        one.teardown()
+
     def test_worker_lost_while_heat_was_busy(self):
         """Heat was to make it anew from user data that were gone."""
         world = self.useFixture(conductors.Conductors())
