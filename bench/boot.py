@@ -113,9 +113,8 @@ class Bench:
     def _one_run(self, made: str, name: str) -> Iterator[tuple[str, Boot]]:
         control_plane = self._server(name, "cp-0")
         yield "control plane, ours", self._told(control_plane, control_plane)
-        # The second one: the first waited for the control plane.
-        self._clusters.act(made, "resize", node_count=2)
-        worker = self._server(name, "worker-1")
+        self._clusters.act(made, "resize", node_count=1)
+        worker = self._server(name, "worker-0")
         yield "worker, ours", self._told(worker, control_plane)
         config = self._run(control_plane, f"cat {_IMAGE_CONFIG}")
         with self._bare(name, control_plane, "init") as first:
@@ -132,9 +131,12 @@ class Bench:
     def _cluster(
         self, template: str, number: int
     ) -> Iterator[tuple[str, str]]:
-        """Give id and name of a cluster with one worker."""
+        """Give id and name of a cluster without workers.
+
+        Else one would boot beside the control plane and take its time.
+        """
         name = f"boot-{number}-{uuid.uuid4().hex[:8]}"
-        made = self._clusters.create(name, template, 1)
+        made = self._clusters.create(name, template, 0)
         try:
             self._clusters.complete(made, "CREATE_COMPLETE")
             yield made, name
