@@ -93,6 +93,8 @@ def control_plane_document(
     document["signals"]["board"] = dict(values.board)
     if values.secrets is not None:
         document["secrets"] = _secrets(values.secrets)
+        # Beside a PKI user data have no room for the task that fetches it.
+        del document["binaries"]["artifacts"]["crictl"]
     return document
 
 
