@@ -185,27 +185,34 @@ class KeepJoinTokensTest(base.NodeTestCase):
 
 
 class ApproveNodesTest(base.NodeTestCase):
-    def _approved(self, user, node, organization="system:nodes", **more):
-        csr = request(node, organization)
-        signer = more.get("signer", SIGNER)
-        line = "\t".join(("csr-1", signer, user, csr))
-        if "permit" in more:
-            name = f"magnum-permit-{node.removeprefix('system:node:')}"
-            shown = json.dumps(more["permit"])
-            line += "\n" + "\t".join((name, PERMIT, user, "x", shown))
-        existing = more.get("existing", "")
-        known = more.get("known", "")
-        known = "exit 1" if known is None else f"echo '{known}'"
-        result = self.control_plane().run(
+    def _run(self, lines, nodes=":", known=":"):
+        """Look through requests once; the API answers with these commands."""
+        text = "\n".join(lines)
+        return self.control_plane().run(
             "task",
             "approve-nodes",
             stubs={
                 "kubectl": f"""case "$*" in
-                *"get certificatesigningrequests"*) echo '{line}' ;;
-                *"get node"*) echo '{existing}' ;;
+                *"get certificatesigningrequests"*) echo '{text}' ;;
+                *"get nodes"*) {nodes} ;;
                 *"get configmap"*) {known} ;;
                 esac"""
             },
+        )
+
+    def _approved(self, user, node, organization="system:nodes", **more):
+        csr = request(node, organization)
+        signer = more.get("signer", SIGNER)
+        lines = ["\t".join(("csr-1", signer, user, csr))]
+        if "permit" in more:
+            name = f"magnum-permit-{node.removeprefix('system:node:')}"
+            shown = json.dumps(more["permit"])
+            lines.append("\t".join((name, PERMIT, user, "x", shown)))
+        known = more.get("known", "")
+        result = self._run(
+            lines,
+            f"echo '{more.get('existing', '')}'",
+            "exit 1" if known is None else f"echo '{known}'",
         )
         self.assert_ok(result)
         calls = result.calls_of("kubectl")
@@ -266,9 +273,7 @@ class ApproveNodesTest(base.NodeTestCase):
 
     def test_a_permit_is_read_in_quotes(self):
         """Else a line break in it would make a request of another user."""
-        result = self.control_plane().run(
-            "task", "approve-nodes", stubs={"kubectl": ":"}
-        )
+        result = self._run([])
         self.assert_ok(result)
         (call,) = result.calls_of("kubectl")
         self.assertIn('{{printf "%q" (index . "magnum/permit")}}', call[-1])
@@ -304,22 +309,12 @@ class ApproveNodesTest(base.NodeTestCase):
         self.assertTrue(self._approved(TOKEN_USER, node, existing=existing))
 
     def test_nobody_while_the_nodes_are_unknown(self):
-        request_ = request(f"system:node:{PREFIX}-worker-0")
-        line = "\t".join(("csr-1", SIGNER, TOKEN_USER, request_))
-        result = self.control_plane().run(
-            "task",
-            "approve-nodes",
-            stubs={
-                "kubectl": f"""case "$*" in
-                *"get certificatesigningrequests"*) echo '{line}' ;;
-                *"get nodes"*) exit 1 ;;
-                esac"""
-            },
-        )
+        asked = request(f"system:node:{PREFIX}-worker-0")
+        line = "\t".join(("csr-1", SIGNER, TOKEN_USER, asked))
+        result = self._run([line], nodes="exit 1")
         self.assertNotEqual(0, result.rc)
-        self.assertFalse(
-            [one for one in result.calls_of("kubectl") if "approve" in one]
-        )
+        calls = result.calls_of("kubectl")
+        self.assertFalse([one for one in calls if "approve" in one])
 
     def test_a_crowd_is_approved_at_once(self):
         lines = [
@@ -328,17 +323,7 @@ class ApproveNodesTest(base.NodeTestCase):
                 f"system:node:{PREFIX}-worker-{n}" for n in range(9)
             )
         ]
-        text = "\n".join(lines)
-        result = self.control_plane().run(
-            "task",
-            "approve-nodes",
-            stubs={
-                "kubectl": f"""case "$*" in
-                *"get certificatesigningrequests"*) echo '{text}' ;;
-                *"get nodes"*) echo 'node/{PREFIX}-worker-4' ;;
-                esac"""
-            },
-        )
+        result = self._run(lines, f"echo 'node/{PREFIX}-worker-4'")
         self.assert_ok(result)
         calls = result.calls_of("kubectl")
         self.assertEqual(4, len(calls), calls)
