@@ -87,6 +87,7 @@ class DeleteTest(base.LabTest):
         return found["name"]
 
     def test_after_a_failure(self):
+        base.needs_time()
         base.write_behaviour(
             **base.FAST,
             rules=[
