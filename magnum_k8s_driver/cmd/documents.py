@@ -19,6 +19,7 @@ from magnum_k8s_driver.render import addon_orders
 from magnum_k8s_driver.render import cluster_stack
 from magnum_k8s_driver.render import kubeadm
 from magnum_k8s_driver.render import node_document
+from magnum_k8s_driver.render import servers
 from magnum_k8s_driver.render import userdata
 from magnum_k8s_driver.render import worker_stack
 
@@ -149,9 +150,8 @@ def _worker(
     spec: spec_module.ClusterSpec, group: spec_module.NodeGroupSpec
 ) -> str:
     token = join_token.join_token(dummies.octets("join root"), spec.uuid, 0.0)
-    prefix = names.cluster_prefix(spec.name, spec.uuid)
     nodes = [
-        names.server_name(prefix, group.name, group.uuid, member)
+        servers.node_name(spec, group, member)
         for member in members_module.Members().next_names(group.count)
     ]
     values = node_document.WorkerValues(

@@ -12,13 +12,13 @@ from magnum_k8s_driver.converge import trust
 from magnum_k8s_driver.converge import user_data
 from magnum_k8s_driver.converge.act import scene as scene_module
 from magnum_k8s_driver.model import members as members_module
-from magnum_k8s_driver.model import names
 from magnum_k8s_driver.model import orders
 from magnum_k8s_driver.model import record as record_module
 from magnum_k8s_driver.model import rotation as rotation_module
 from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.model import state as state_module
 from magnum_k8s_driver.render import addon_orders
+from magnum_k8s_driver.render import servers
 
 
 def create_operation(scene: scene_module.Scene) -> state_module.Operation:
@@ -151,15 +151,11 @@ def worker_config(
     operation: str,
 ) -> str:
     """Store the user data that new workers of a group share."""
-    prefix = scene.record.prefix
     text = user_data.worker(
         spec,
         group,
         for_nodes(scene, operation),
-        [
-            names.server_name(prefix, group.name, group.uuid, one)
-            for one in members
-        ],
+        [servers.node_name(spec, group, one) for one in members],
         scene.observed.now,
     )
     return store(scene, group.name, operation, text)
