@@ -25,14 +25,14 @@ approve_nodes::all() {
         if [[ "${fields[1]:-}" == magnum.openstack.org/permit ]]; then
             PERMITS["${fields[0]}"]="${fields[4]:-}"
         elif [[ "${fields[1]:-}" == "$APPROVE_SIGNER" ]]; then
-            requests+=("${fields[0]} ${fields[2]} ${fields[3]}")
+            requests+=("${fields[0]}"$'\t'"${fields[2]}"$'\t'"${fields[3]}")
         fi
     done < <(approve_nodes::pending)
     ((${#requests[@]} > 0)) || return 0
     NODES="$(kube::as_admin get nodes --output name)" || return 1
     KNOWN="$(kube::known_orders)" || KNOWN=unknown
     for request in "${requests[@]}"; do
-        read -ra fields <<<"$request"
+        IFS=$'\t' read -ra fields <<<"$request"
         approve_nodes::one "${fields[@]}" || true
     done
     ((${#APPROVED[@]} > 0)) || return 0

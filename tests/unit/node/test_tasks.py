@@ -271,6 +271,11 @@ class ApproveNodesTest(base.NodeTestCase):
         node = f"system:node:{name}"
         self.assertFalse(self._approved(TOKEN_USER, node, permit=shown))
 
+    def test_a_user_with_a_space_is_nobody_else(self):
+        node = f"system:node:{PREFIX}-cp-1"
+        user = f"magnum:control-plane:{PREFIX}-cp-1 {request(node)}"
+        self.assertFalse(self._approved(user, node))
+
     def test_a_permit_is_read_in_quotes(self):
         """Else a line break in it would make a request of another user."""
         result = self._run([])
