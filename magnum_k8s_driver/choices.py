@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the operator has chosen in magnum.conf, as values of the driver.
 
-The options must be registered and read before (``conf.register``).
+:func:`prepare` comes first.
 """
 
 import dataclasses
@@ -15,9 +15,16 @@ from magnum_k8s_driver import conf
 from magnum_k8s_driver.model import fields
 from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.ports import cloud as cloud_module
+from magnum_k8s_driver.ports import metrics
 from magnum_k8s_driver.render import releases
 
 CONF = magnum.conf.CONF
+
+
+def prepare() -> None:
+    """Register the options and begin to count; repeating it is harmless."""
+    conf.register(CONF)
+    metrics.enable(CONF.k8s_driver.metrics_directory)
 
 
 def site() -> fields.Site:

@@ -190,13 +190,24 @@ OPERATION = [
     ),
 ]
 
+METRICS = [
+    cfg.StrOpt(
+        "metrics_directory",
+        default="",
+        help="Directory where the processes of magnum-conductor leave what "
+        "they count for Prometheus, best on a tmpfs, such as "
+        "/run/magnum/metrics; magnum-k8s-manage metrics shows it. Unset: "
+        "nothing is counted.",
+    ),
+]
+
 LABELS_GROUP = cfg.OptGroup(
     "k8s_driver_labels",
     title="Defaults of labels",
     help="What a label means for clusters that do not set it.",
 )
 
-OPTIONS = [*IDENTITY, *CLOUD, *OPERATION]
+OPTIONS = [*IDENTITY, *CLOUD, *OPERATION, *METRICS]
 
 
 def register(conf: cfg.ConfigOpts) -> None:

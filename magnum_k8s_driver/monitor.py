@@ -19,7 +19,6 @@ import magnum.conf
 from oslo_log import log as logging
 
 from magnum_k8s_driver import choices
-from magnum_k8s_driver import conf
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver import records
 from magnum_k8s_driver import rows
@@ -207,7 +206,7 @@ def healing_policies(cluster: Any) -> dict[str, diagnosis.Policy]:
 
     Empty when they are not, or not at this moment.
     """
-    conf.register(CONF)
+    choices.prepare()
     if not records.may_heal(cluster):
         return {}
     options, found = CONF.k8s_driver, {}

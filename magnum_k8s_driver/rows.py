@@ -6,6 +6,7 @@ the template, or may belong to another project.
 """
 
 from collections.abc import Mapping
+import time
 from typing import Any
 
 from magnum.common import context as magnum_context
@@ -16,6 +17,7 @@ from magnum_k8s_driver import records
 from magnum_k8s_driver.model import fields
 from magnum_k8s_driver.model import record as record_module
 from magnum_k8s_driver.model import state as state_module
+from magnum_k8s_driver.ports import metrics
 
 
 class Rows:
@@ -58,6 +60,16 @@ class Rows:
         """Write a report, unless the intent changed while it was made."""
         if self.read().intent is written.intent:
             records.apply(self.cluster, self.groups(), written)
+            if written.operation in ("", record_module.Intent.NOTHING):
+                return
+            going_on = written.outcome is record_module.Outcome.IN_PROGRESS
+            metrics.operation(
+                self.cluster.uuid,
+                written.operation,
+                started=written.started,
+                now=written.seen,
+                result="" if going_on else written.outcome.value.lower(),
+            )
 
     def refuse(self, reason: str) -> None:
         """Mark a cluster of which nothing was made as failed."""
@@ -81,6 +93,13 @@ class Rows:
                 reason=reason,
                 groups=groups,
             )
+        )
+        metrics.operation(
+            record.uuid,
+            record.intent.value,
+            started=record.created,
+            now=time.time(),
+            result="refused",
         )
 
     def complain(self, sentence: str) -> None:

@@ -21,7 +21,6 @@ import magnum.conf
 from oslo_log import log as logging
 
 from magnum_k8s_driver import choices
-from magnum_k8s_driver import conf
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver import grants
 from magnum_k8s_driver import intake
@@ -66,7 +65,7 @@ def begin_create(context: Any, cluster: Any) -> None:
     :raises magnum.common.exception.InvalidParameterValue: with every
         problem; nothing has been made.
     """
-    conf.register(CONF)
+    choices.prepare()
     record = rows.Rows(cluster)
     try:
         # To look at the cluster the status job has to be let into its
@@ -107,7 +106,7 @@ def begin(context: Any, cluster: Any) -> None:
     Whatever goes wrong here is no reason to give up: the intent is saved.
     """
     del context
-    conf.register(CONF)
+    choices.prepare()
     _converge(rows.Rows(cluster), None, wait=_HOOK_WAIT, asked=True)
 
 
@@ -120,7 +119,7 @@ def check_update(
     :raises magnum.common.exception.InvalidParameterValue: with every quota
         that is too low; nothing has changed.
     """
-    conf.register(CONF)
+    choices.prepare()
     record = rows.Rows(cluster)
     try:
         with _lock().hold(_lock_of(cluster), wait_seconds=_HOOK_WAIT):
@@ -150,7 +149,7 @@ def begin_update(
     :raises magnum.common.exception.InvalidParameterValue: it cannot be done.
     """
     del context
-    conf.register(CONF)
+    choices.prepare()
     record = rows.Rows(cluster)
     records.resume_groups(record.groups())
     written = _converge(record, None, wait=_HOOK_WAIT, removal=removal)
@@ -175,7 +174,7 @@ def begin_upgrade(
     :raises magnum.common.exception.NotSupported: with every reason; nothing
         has changed.
     """
-    conf.register(CONF)
+    choices.prepare()
     record = rows.Rows(cluster)
     try:
         with _lock().hold(_lock_of(cluster), wait_seconds=_HOOK_WAIT):
@@ -240,7 +239,7 @@ def proceed(context: Any, cluster: Any) -> None:
     is spent here: it would wait for nothing else.
     """
     del context
-    conf.register(CONF)
+    choices.prepare()
     for _look in range(_LOOKS):
         written = _converge(rows.Rows(cluster), None, wait=0.0)
         if written is None or not written.awaited:
@@ -254,7 +253,7 @@ def surroundings(record: rows.Rows) -> Iterator[converge.Surroundings]:
 
     :raises CloudError: Keystone refuses or does not answer.
     """
-    conf.register(CONF)
+    choices.prepare()
     with _open(record) as cloud:
         yield _surroundings(record, cloud, None)
 
@@ -266,7 +265,7 @@ def locked(
 
     :param wait: seconds.
     """
-    conf.register(CONF)
+    choices.prepare()
     return _lock().hold(_lock_of(cluster), wait_seconds=wait)
 
 

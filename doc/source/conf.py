@@ -14,6 +14,7 @@ extensions = [
     "cause_reference",
     "addon_reference",
     "label_reference",
+    "metric_reference",
     "openstackdocstheme",
     "oslo_config.sphinxext",
     "site_reference",

@@ -45,7 +45,7 @@ def files(settings: lab_settings.Settings) -> dict[str, str]:
         blocks.base(settings, "magnum", messages=True),
         {f"{name}_client": client for name in CLIENTS},
         _magnum(settings),
-        {"k8s_driver": DRIVER | _addons()},
+        {"k8s_driver": DRIVER | _addons() | _metrics(settings)},
         magnum_22.options(settings),
     )
     return {"magnum/magnum.conf": ini.render(sections)}
@@ -56,6 +56,10 @@ def _addons() -> dict[str, object]:
     if distribution.find() is None:
         return {}
     return {"addons_left_out": "calico,cilium,flannel"}
+
+
+def _metrics(settings: lab_settings.Settings) -> dict[str, object]:
+    return {"metrics_directory": settings.state / "magnum/metrics"}
 
 
 def _magnum(settings: lab_settings.Settings) -> ini.Sections:

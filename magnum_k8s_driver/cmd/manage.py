@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """``magnum-k8s-manage``: the operator's side of the driver.
 
-``check`` reads ``magnum.conf`` as the conductor does and asks the services
-with Magnum's own service user whether clusters could be made.
+Both commands read ``magnum.conf`` as the conductor does. ``check`` asks the
+services with Magnum's own service user whether clusters could be made,
+``metrics`` shows what the driver counts.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from magnum_k8s_driver import choices
 from magnum_k8s_driver import compat
 from magnum_k8s_driver import conf
 from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.cmd import metrics
 from magnum_k8s_driver.model import site_check
 from magnum_k8s_driver.ports import cloud as cloud_module
 from magnum_k8s_driver.ports import site as site_port
@@ -48,6 +50,8 @@ def main(words: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.ERROR)
     try:
         settings = _configure(options.config_file)
+        if options.command == "metrics":
+            return metrics.run(options)
         found = _check(options, settings)
     except (cfg.Error, exceptions.K8sDriverError) as exc:
         print(f"magnum-k8s-manage: {exc}", file=sys.stderr)
@@ -72,13 +76,14 @@ def _parser() -> argparse.ArgumentParser:
         "there, and what to do where they are not. Changes nothing, unless "
         "--project is given. Exit code: 0 fine, 1 problems, 2 not checked.",
     )
-    check.add_argument(
-        "--config-file",
-        action="append",
-        metavar="FILE",
-        help="magnum.conf; may be repeated (default: where oslo.config "
-        "looks for it)",
-    )
+    for command in (check, metrics.add_parser(commands)):
+        command.add_argument(
+            "--config-file",
+            action="append",
+            metavar="FILE",
+            help="magnum.conf; may be repeated (default: where oslo.config "
+            "looks for it)",
+        )
     check.add_argument(
         "--image",
         action="append",

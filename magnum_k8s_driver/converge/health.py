@@ -83,6 +83,15 @@ def read_seen(reasons: Mapping[str, str] | None) -> dict[str, float]:
     return {name: since for name, since in found.items() if since is not None}
 
 
+def read_ready(reasons: Mapping[str, str] | None) -> list[bool]:
+    """Return of each node whether it was ready at a poll."""
+    return [
+        text == str(True)
+        for key, text in (reasons or {}).items()
+        if key.endswith(_READY)
+    ]
+
+
 def judge(sight: Sight) -> Health:
     """Return the health of a cluster.
 

@@ -11,6 +11,7 @@ import dataclasses
 from magnum_k8s_driver.converge import addon_states
 from magnum_k8s_driver.converge import control_plane
 from magnum_k8s_driver.converge import observed as observed_module
+from magnum_k8s_driver.converge import operation
 from magnum_k8s_driver.converge import readiness
 from magnum_k8s_driver.converge import remedy
 from magnum_k8s_driver.converge import resize
@@ -83,6 +84,9 @@ def report(
             for group in observed.record.groups
         },
         awaited=sealing.is_awaited(observed),
+        operation=operation.kind(observed),
+        started=operation.started(observed),
+        seen=observed.now,
     )
 
 
@@ -150,10 +154,10 @@ def _made(
             progress(observed)
         )
     creating = observed.record.intent is record.Intent.CREATE
-    limit, waited = deadlines.update, _since_update(observed)
+    limit = deadlines.update
     if creating:
         limit = observed.record.create_timeout_minutes * 60.0
-        waited = observed.now - observed.record.created
+    waited = observed.now - operation.started(observed)
     if waited > limit:
         minutes = round(limit / 60)
         return record.Outcome.FAILED, (
@@ -186,11 +190,7 @@ def _deleted(
     if trouble.forgotten:
         return record.Outcome.COMPLETE, "Nothing of the cluster is left."
     left = ", ".join(_left(observed)) or "the cluster's user and certificates"
-    started = max(
-        (group.changed for group in observed.record.groups),
-        default=observed.now,
-    )
-    if observed.now - started > deadlines.delete:
+    if observed.now - operation.started(observed) > deadlines.delete:
         minutes = round(deadlines.delete / 60)
         return record.Outcome.FAILED, sentences.joined(
             f"Still there after {minutes} minutes: {left}.",
@@ -338,22 +338,6 @@ def _unfinished(observed: observed_module.Observed) -> str:
     ]
     found = [f"{progress(observed)}.", *failing[:_NAMED]]
     return sentences.joined(*found, rotation.advice(observed))
-
-
-def _since_update(observed: observed_module.Observed) -> float:
-    """Return seconds since the newest operation began."""
-    started = [
-        one.operation.started for one in observed.states if one.operation
-    ]
-    if observed.rotation is not None:
-        started.append(observed.rotation.started)
-    # Rows that are being worked on were last saved when that began.
-    started += [
-        group.changed
-        for group in observed.record.groups
-        if group.intent is not record.Intent.NOTHING
-    ]
-    return observed.now - max(started, default=observed.now)
 
 
 def _api_address(observed: observed_module.Observed) -> str | None:

@@ -148,3 +148,9 @@ class ClusterReport:
     """By the group's UUID."""
     awaited: bool = False
     """A node that boots waits for the driver to look again."""
+    operation: str = ""
+    """What is being done, as operators count it."""
+    started: float = 0.0
+    """When its newest step began, seconds since the epoch."""
+    seen: float = 0.0
+    """When all this was so, seconds since the epoch."""

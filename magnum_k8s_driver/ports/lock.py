@@ -4,6 +4,9 @@
 import contextlib
 from typing import Protocol
 
+OF_PROJECT = "magnum-k8s-project-"
+"""Begin of the names of locks for what clusters of a project share."""
+
 
 class LockPort(Protocol):
     """Named locks across threads, processes and hosts."""

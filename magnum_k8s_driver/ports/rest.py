@@ -15,6 +15,7 @@ from openstack import exceptions as sdk_exceptions
 import requests
 
 from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.ports import metrics
 
 TIMEOUT = 60.0
 """Seconds to wait for a connection, and again for each piece of an answer."""
@@ -194,9 +195,14 @@ class Rest:
             options["params"] = dict(params)
         if not redirect:
             options["redirect"] = False
-        return self._guarded(
-            lambda: self._adapter().request(path, method, **options)
-        )
+        with metrics.Measured(
+            metrics.REQUEST, "none", service=self.service, method=method
+        ) as measured:
+            answer = self._guarded(
+                lambda: self._adapter().request(path, method, **options)
+            )
+            measured.result = str(answer.status_code)
+        return answer
 
     def _guarded(self, call: Any) -> Any:
         """Make the driver's errors of the libraries' exceptions."""

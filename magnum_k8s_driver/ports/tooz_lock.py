@@ -17,6 +17,8 @@ import tooz
 from tooz import coordination
 
 from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.ports import lock as lock_port
+from magnum_k8s_driver.ports import metrics
 
 LOG = logging.getLogger(__name__)
 
@@ -94,13 +96,21 @@ class ToozLock:
         :raises LockBusy: somebody else holds it.
         :raises CloudUnavailable: the lock service does not answer.
         """
-        with self._coordinator() as coordinator:
-            lock = coordinator.get_lock(_lock_name(name))
-            self._acquire(lock, name, wait_seconds)
-            try:
-                yield
-            finally:
-                _release(lock, name)
+        shared = name.startswith(lock_port.OF_PROJECT)
+        kind = "project" if shared else "cluster"
+        measured = metrics.Measured(metrics.LOCK_WAIT, "error", lock=kind)
+        with contextlib.ExitStack() as stack:
+            with measured:
+                coordinator = stack.enter_context(self._coordinator())
+                lock = coordinator.get_lock(_lock_name(name))
+                try:
+                    self._acquire(lock, name, wait_seconds)
+                except exceptions.LockBusy:
+                    measured.result = "busy"
+                    raise
+                measured.result = "held"
+            stack.callback(_release, lock, name)
+            yield
 
     def _acquire(self, lock: Any, name: str, wait_seconds: float) -> None:
         """Try, and try again: tooz' own waiting differs between drivers.

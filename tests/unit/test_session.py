@@ -12,11 +12,13 @@ import fixtures
 from magnum.common import exception as magnum_exception
 from magnum.conductor.handlers import cluster_conductor
 from magnum.conductor.handlers import nodegroup_conductor
+from magnum.drivers.common import driver as magnum_driver
 from magnum import objects
 from magnum.service import periodic
 from oslo_service import loopingcall
 import testtools
 
+from magnum_k8s_driver import census
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver import monitor
 from magnum_k8s_driver import rows
@@ -24,6 +26,8 @@ from magnum_k8s_driver import session
 from magnum_k8s_driver.model import problems
 from magnum_k8s_driver.model import quota
 from magnum_k8s_driver.model import record as record_module
+from magnum_k8s_driver.ports import metrics
+from tests import counted
 from tests import magnum_service
 from tests import samples
 
@@ -790,3 +794,82 @@ class TestHealing(SessionTest):
         found = self.poll(cluster)
         self.assertEqual("UNKNOWN", found.health_status)
         self.assertRegex(self.reasons(found)["boards"], "^The heat service")
+
+
+class TestMetrics(SessionTest):
+    def setUp(self):
+        super().setUp()
+        self.counted = self.useFixture(counted.Counted())
+
+    def operations(self):
+        return [
+            (one["operation"], one["result"])
+            for one in self.counted.of(metrics.OPERATION.name)
+        ]
+
+    def test_operations_are_counted_once_each(self):
+        cluster = self.create(workers=1)
+        self.run_jobs(cluster)
+        row = self.magnum.reload(cluster)
+        group = self.magnum.groups(cluster)["default-worker"]
+        self.handler.cluster_resize(self.magnum.context, row, 2, [], group)
+        self.run_jobs(cluster)
+        self.handler.cluster_delete(self.magnum.context, cluster.uuid)
+        self.run_jobs(cluster)
+        self.assertEqual(
+            [
+                ("create", "complete"),
+                ("resize", "complete"),
+                ("delete", "complete"),
+            ],
+            self.operations(),
+        )
+        seconds = [took for name, _labels, took in self.counted.found]
+        self.assertTrue(all(0 <= one < 600 for one in seconds), seconds)
+
+    def test_a_refused_create(self):
+        error = exceptions.InvalidClusterSpec(
+            [problems.Problem(subject="x", sentence="Flavor x is missing.")]
+        )
+        with mock.patch.object(
+            session, "_read_spec", autospec=True, side_effect=error
+        ):
+            self.assertRaises(
+                magnum_exception.InvalidParameterValue, self.create
+            )
+        self.assertEqual([("create", "refused")], self.operations())
+
+    def test_census(self):
+        cluster = self.create(workers=2)
+        row = self.magnum.reload(cluster)
+        row.health_status = "UNHEALTHY"
+        row.health_status_reason = {
+            "api": "ok", "a.Ready": "True", "b.Ready": "False", "b": "It is."
+        }  # fmt: skip
+        row.save()
+        found = census.take()
+        self.assertEqual(
+            {("CREATE_IN_PROGRESS", "UNHEALTHY"): 1},
+            found[metrics.CLUSTERS.name],
+        )
+        self.assertEqual(
+            {("ready",): 1, ("not-ready",): 1, ("unknown",): 1},
+            found[metrics.NODES.name],
+        )
+        self.assertEqual(
+            {
+                ("master", "CREATE_IN_PROGRESS"): 1,
+                ("worker", "CREATE_IN_PROGRESS"): 2,
+            },
+            found[metrics.WANTED.name],
+        )
+
+    def test_census_without_clusters_of_others(self):
+        self.create(workers=2)
+        magnum_driver.Driver.get_driver_for_cluster.side_effect = (
+            magnum_exception.ClusterDriverNotSupported(driver_name="other")
+        )
+        found = census.take()
+        self.assertEqual(
+            [], [one for counts in found.values() for one in counts]
+        )

@@ -72,5 +72,5 @@ def project_lock(
 ) -> contextlib.AbstractContextManager[None]:
     """Return the lock under which a project's grants change."""
     return lock.hold(
-        f"magnum-k8s-project-{project_id}", wait_seconds=_PROJECT_WAIT
+        f"{lock_port.OF_PROJECT}{project_id}", wait_seconds=_PROJECT_WAIT
     )
