@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look closer where a wait has become unusual: consoles and Heat's resources.
+"""Look closer where something is unusual: consoles, Heat's resources, room.
 
 Evidence explains and is never needed: what cannot be read is left out.
 """
@@ -11,6 +11,7 @@ from oslo_log import log as logging
 
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.converge import observed as observed_module
+from magnum_k8s_driver.converge import placement
 from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import record as record_module
 from magnum_k8s_driver.ports import cloud as cloud_module
@@ -32,6 +33,8 @@ def with_evidence(
     """Return the observation with what explains unusual waits."""
     if found.record.intent is record_module.Intent.NOTHING:
         return found
+    if found.record.intent in _WORKING:
+        found = placement.explained(cloud, found)
     cluster = found.cluster
     if cluster is not None:
         pending = _pending(cloud, found, cluster.stack, silent_after)

@@ -32,6 +32,7 @@ from magnum_k8s_driver.ports import heat as heat_port
 from magnum_k8s_driver.ports import identity as identity_port
 from magnum_k8s_driver.ports import leftovers as leftovers_port
 from magnum_k8s_driver.ports import magnum_certificates
+from magnum_k8s_driver.ports import placement as placement_port
 from magnum_k8s_driver.ports import quotas as quotas_module
 from magnum_k8s_driver.ports import sdk_compute
 from magnum_k8s_driver.ports import sdk_heat
@@ -53,6 +54,7 @@ class Cloud:
     certificates: certificates_port.CertificatesPort
     leftovers: leftovers_port.LeftoversPort
     facts: facts_port.FactsPort
+    placement: placement_port.PlacementPort
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,6 +130,8 @@ def open_cloud(
                 user_id=cluster.user_id,
                 quotas=_quotas(project, settings),
             ),
+            # It tells nothing to members of a project.
+            placement=placement_port.SdkPlacement(admin, timeout=timeout),
         )
 
 

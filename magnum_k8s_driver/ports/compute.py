@@ -21,6 +21,18 @@ class Server:
     metadata: Mapping[str, str]
     launched: float | None = None
     """When it first became ACTIVE, seconds since the epoch."""
+    on_volume: bool = False
+    """Whether its root disk is a volume."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Demand:
+    """What Nova's scheduler looks for on behalf of a server's flavor."""
+
+    resources: Mapping[str, int]
+    """Amount by Placement's resource class, none is zero."""
+    traits: tuple[str, ...] = ()
+    """A forbidden one has ``!`` in front."""
 
 
 class ComputePort(Protocol):
@@ -34,6 +46,12 @@ class ComputePort(Protocol):
 
     def console(self, server_id: str, lines: int) -> str:
         """Return the last lines of the serial console, '' when unavailable."""
+
+    def demand(self, flavor_id: str, *, on_volume: bool) -> Demand:
+        """Return what a hypervisor has to have for a server of a flavor.
+
+        :param on_volume: the root disk is a volume.
+        """
 
     def max_server_meta(self) -> int:
         """Return how many keys of metadata a server may have; -1: any."""

@@ -13,6 +13,10 @@ from magnum_k8s_driver.ports import rest
 _NO_CONSOLE = frozenset({400, 403, 404, 405, 409, 501})
 """The hypervisor has no console log, the server is not ready for it, or the
 cloud's policy keeps it; nova/api/openstack/compute/console_output.py."""
+_WITH_SPECS = "compute 2.61"
+"""The first that tells a flavor's extra specs."""
+_RESOURCE, _TRAIT = "resources:", "trait:"
+"""Begin of keys of extra specs; nova/scheduler/utils.py."""
 
 
 class SdkCompute:
@@ -31,6 +35,12 @@ class SdkCompute:
         timeout: float = rest.TIMEOUT,
     ) -> None:
         self._rest = rest.Rest(connection, "compute", timeout=timeout)
+        self._flavors = rest.Rest(
+            connection,
+            "compute",
+            timeout=timeout,
+            headers={"OpenStack-API-Version": _WITH_SPECS},
+        )
         self._project: dict[str, str] = {}
         if all_of:
             self._project = {"all_tenants": "1", "project_id": all_of}
@@ -59,6 +69,11 @@ class SdkCompute:
                 return ""
             raise
         return str(document.get("output") or "")
+
+    def demand(self, flavor_id: str, *, on_volume: bool) -> compute.Demand:
+        """Return what a hypervisor has to have for a server of a flavor."""
+        document = self._flavors.send("GET", f"/flavors/{flavor_id}")
+        return demand(document["flavor"], on_volume=on_volume)
 
     def max_server_meta(self) -> int:
         """Return how many keys of metadata a server may have; -1: any."""
@@ -96,6 +111,39 @@ def server(found: Mapping[str, Any]) -> compute.Server:
         floating_ips=floating,
         metadata=dict(found.get("metadata") or {}),
         launched=_seconds(found.get("OS-SRV-USG:launched_at")),
+        # Nova tells no image of those.
+        on_volume=not found.get("image"),
+    )
+
+
+def demand(flavor: Mapping[str, Any], *, on_volume: bool) -> compute.Demand:
+    """Return what Nova asks Placement for (nova/scheduler/utils.py).
+
+    What an image asks for is not known here.
+
+    :param flavor: as Nova's API 2.61 shows it.
+    """
+    specs = flavor.get("extra_specs") or {}
+    root = 0 if on_volume else int(flavor["disk"])
+    swap = -(-int(flavor.get("swap") or 0) // 1024)
+    dedicated = specs.get("hw:cpu_policy") == "dedicated"
+    amounts = {
+        "PCPU" if dedicated else "VCPU": int(flavor["vcpus"]),
+        "MEMORY_MB": int(flavor["ram"]),
+        "DISK_GB": root
+        + int(flavor.get("OS-FLV-EXT-DATA:ephemeral") or 0)
+        + swap,
+    }
+    traits = []
+    for key, value in specs.items():
+        if key.startswith(_RESOURCE) and str(value).isdecimal():
+            amounts[key.removeprefix(_RESOURCE)] = int(value)
+        elif key.startswith(_TRAIT) and value in ("required", "forbidden"):
+            sign = "" if value == "required" else "!"
+            traits.append(f"{sign}{key.removeprefix(_TRAIT)}")
+    return compute.Demand(
+        resources={name: n for name, n in amounts.items() if n},
+        traits=tuple(traits),
     )
 
 

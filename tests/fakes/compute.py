@@ -54,6 +54,9 @@ class FakeCompute:
         self._clock = clock
         self._next = 10
         self.server_meta = 128
+        self.demanded = compute.Demand(
+            resources={"VCPU": 2, "MEMORY_MB": 4096, "DISK_GB": 20}
+        )
         self.by_id: dict[str, FakeServer] = {}
         self.no_boot: dict[str, tuple[str, int]] = {}
         self.build_seconds = 0.0
@@ -73,6 +76,11 @@ class FakeCompute:
         server = self.by_id.get(server_id)
         text = server.console if server else ""
         return "\n".join(text.splitlines()[-lines:])
+
+    def demand(self, flavor_id: str, *, on_volume: bool) -> compute.Demand:
+        """See the port."""
+        del flavor_id, on_volume
+        return self.demanded
 
     def max_server_meta(self) -> int:
         """See the port."""

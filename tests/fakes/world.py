@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The simulated cloud: every port in memory, one clock for all."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 import contextlib
 import fnmatch
 import json
@@ -135,6 +135,30 @@ class FakeFacts:
         }
 
 
+@calls_module.counted("placement")
+class FakePlacement:
+    """Hypervisors by what they have left, with their traits."""
+
+    def __init__(self, calls: calls_module.Calls) -> None:
+        self.calls = calls
+        self.hypervisors: list[tuple[Mapping[str, int], frozenset[str]]] = [
+            ({"VCPU": 64, "MEMORY_MB": 262144, "DISK_GB": 2000}, frozenset())
+        ]
+
+    def has_room(
+        self, resources: Mapping[str, int], traits: Collection[str] = ()
+    ) -> bool:
+        """See the port."""
+        wanted = {one for one in traits if not one.startswith("!")}
+        unwanted = {one[1:] for one in traits if one.startswith("!")}
+        return any(
+            all(left.get(name, 0) >= n for name, n in resources.items())
+            and wanted <= its
+            and not unwanted & its
+            for left, its in self.hypervisors
+        )
+
+
 class FakeCloud:
     """Everything outside of the driver.
 
@@ -155,6 +179,7 @@ class FakeCloud:
         self.lock = FakeLock(self.calls)
         self.leftovers = FakeLeftovers(self.calls, self.compute)
         self.facts = FakeFacts(self.calls)
+        self.placement = FakePlacement(self.calls)
         self.nodes = nodes_module.FakeNodes(
             self.heat, self.compute, self.clock
         )
@@ -173,6 +198,7 @@ class FakeCloud:
             certificates=certificates or self.certificates,
             leftovers=self.leftovers,
             facts=self.facts,
+            placement=self.placement,
         )
 
     def clock(self) -> float:
