@@ -53,6 +53,8 @@ class Trouble:
 
 
 _NONE = Trouble(sentence="")
+_LAST = "the cluster's user and certificates"
+"""A delete removes them when nothing else is left."""
 
 
 def report(
@@ -189,9 +191,13 @@ def _deleted(
 ) -> tuple[record.Outcome, str]:
     if trouble.forgotten:
         return record.Outcome.COMPLETE, "Nothing of the cluster is left."
-    left = ", ".join(_left(observed)) or "the cluster's user and certificates"
+    found = _left(observed)
+    left = ", ".join(found) or _LAST
     if observed.now - operation.started(observed) > deadlines.delete:
         minutes = round(deadlines.delete / 60)
+        # What goes last is there as long as anything else is.
+        configs = [f"user data {name}" for name in observed.user_data.values()]
+        left = ", ".join([*found, *configs, _LAST])
         return record.Outcome.FAILED, sentences.joined(
             f"Still there after {minutes} minutes: {left}.",
             trouble.sentence,

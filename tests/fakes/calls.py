@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counted calls with injected failures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+import contextlib
 import dataclasses
 import functools
 from typing import Any
 
 from magnum_k8s_driver import exceptions
+
+
+_OWN = ("database", "lock")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +28,7 @@ class _Failure:
     error: BaseException
     after: bool
     times: int
+    spare: Collection[str] = ()
 
 
 class Calls:
@@ -36,6 +41,7 @@ class Calls:
         self._named: dict[tuple[str, str], list[_Failure]] = {}
         self._numbered: dict[int, _Failure] = {}
         self._meanwhile: dict[int, Callable[[], None]] = {}
+        self._repeated: set[int] = set()
 
     def count(self, service: str = "", method: str = "") -> int:
         """Return how many calls were made, of a service or a method."""
@@ -69,9 +75,13 @@ class Calls:
         error: BaseException,
         *,
         after: bool = False,
+        spare: Collection[str] = (),
     ) -> None:
-        """Make the call with that number (from 0, of all services) raise."""
-        self._numbered[number] = _Failure(error, after, 1)
+        """Make the call with that number (from 0, of all services) raise.
+
+        :param spare: services of which it is rather the next call.
+        """
+        self._numbered[number] = _Failure(error, after, 1, spare)
 
     def meanwhile(self, number: int, action: Callable[[], None]) -> None:
         """Let something happen just before the call with that number.
@@ -81,11 +91,25 @@ class Calls:
         """
         self._meanwhile[number] = action
 
+    def repeat(self, number: int) -> None:
+        """Let the request of that call arrive twice; the last answer counts.
+
+        Neither locks nor Magnum's rows have proxies: rather the next call.
+
+        A proxy that got no answer sends it again.
+        """
+        self._repeated.add(number)
+
+    def is_due(self) -> bool:
+        """Tell whether something is still to happen at some call."""
+        return bool(self._numbered or self._meanwhile or self._repeated)
+
     def stop_failing(self) -> None:
         """Forget everything that has not happened yet."""
         self._named.clear()
         self._numbered.clear()
         self._meanwhile.clear()
+        self._repeated.clear()
 
     def run(
         self,
@@ -101,9 +125,18 @@ class Calls:
         number = len(self.log)
         self.log.append(Call(service, method, args, kwargs))
         self._meanwhile.pop(number, lambda: None)()
-        failure = self._numbered.pop(number, None) or self._named_failure(
-            service, method
-        )
+        failure = self._numbered.pop(number, None)
+        if failure is not None and service in failure.spare:
+            self._numbered[number + 1] = failure
+            failure = None
+        failure = failure or self._named_failure(service, method)
+        if number in self._repeated and service not in _OWN:
+            self._repeated.discard(number)
+            with contextlib.suppress(exceptions.K8sDriverError):
+                function(*args, **kwargs)
+        elif number in self._repeated:
+            self._repeated.discard(number)
+            self._repeated.add(number + 1)
         if failure is None:
             return function(*args, **kwargs)
         if failure.after:
