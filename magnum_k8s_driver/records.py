@@ -77,6 +77,12 @@ def mark_creating(cluster: Any) -> None:
     """Save the references of the certificates, and what happens now."""
     cluster.status_reason = "Checking the request."
     cluster.save()
+    row, name = cluster.default_ng_worker, "max_node_count"
+    most = str((cluster.labels or {}).get(name, ""))
+    # Magnum takes over the label of the least number itself.
+    if most.isdecimal() and row.max_node_count is None:
+        _assign(row, name, int(most))
+        row.save()
 
 
 def mark_updating(cluster: Any, *node_groups: Any) -> None:

@@ -2,6 +2,7 @@
 """Directives that list add-ons from where the driver declares them.
 
 ``magnum-addons`` lists them all in the order of their installation,
+``magnum-addon-labels`` the labels that upgrades take over,
 ``magnum-addon-versions`` their charts per Kubernetes minor, and
 ``unbuilt-addons`` the labels that are refused.
 """
@@ -12,6 +13,7 @@ import label_reference
 
 from magnum_k8s_driver.addons import catalogue
 from magnum_k8s_driver.model import unbuilt
+from magnum_k8s_driver.model import upgrade_request
 from magnum_k8s_driver.render import releases
 
 
@@ -56,6 +58,13 @@ class Versions(label_reference.LabelDirective):
         return found
 
 
+class Labels(label_reference.LabelDirective):
+    """Labels that a cluster takes over from the template of an upgrade."""
+
+    def lines(self) -> list[str]:
+        return [f"* ``{one}``" for one in upgrade_request.ADDON_LABELS]
+
+
 class Unbuilt(label_reference.LabelDirective):
     """Labels that ask for what is not there."""
 
@@ -69,6 +78,7 @@ class Unbuilt(label_reference.LabelDirective):
 
 def setup(app: Any) -> dict[str, Any]:
     app.add_directive("magnum-addons", Addons)
+    app.add_directive("magnum-addon-labels", Labels)
     app.add_directive("magnum-addon-versions", Versions)
     app.add_directive("unbuilt-addons", Unbuilt)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

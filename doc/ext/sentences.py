@@ -16,6 +16,7 @@ REFUSING = (
     "model/inputs.py",
     "model/group_spec.py",
     "model/network_spec.py",
+    "model/addon_rules.py",
     "model/label_types.py",
     "model/version.py",
     "model/upgrade_request.py",

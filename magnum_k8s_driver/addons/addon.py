@@ -14,6 +14,8 @@ from magnum_k8s_driver.model import spec as spec_module
 SYSTEM = "kube-system"
 CLOUD_CONFIG = "cloud-config"
 """Secret in kube-system with what programs must know of their cloud."""
+CREDENTIAL = "magnum.openstack.org/credential"
+"""Annotation with the name of the credential that something was made with."""
 
 Object = dict[str, Any]
 """A Kubernetes object."""
@@ -75,6 +77,16 @@ class Setting:
     spec: spec_module.ClusterSpec
     place: Place
     component: Component
+    credential: str = ""
+    """Name of the application credential that programs log in with."""
+
+    @property
+    def renewed(self) -> dict[str, str]:
+        """Return annotations of what has to start anew with another one.
+
+        Programs read their cloud's configuration once, when they start.
+        """
+        return {CREDENTIAL: self.credential}
 
     @property
     def prefix(self) -> str:

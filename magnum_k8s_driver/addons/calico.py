@@ -47,6 +47,7 @@ def _values(setting: addon.Setting) -> dict[str, Any]:
         operator = setting.image("operator").repository
         host, _, image = operator.partition("/")
         values["tigeraOperator"] = {"registry": host, "image": image}
+        values["calicoctl"] = {"image": setting.image("ctl").repository}
     return values
 
 

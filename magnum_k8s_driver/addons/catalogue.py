@@ -14,6 +14,7 @@ from magnum_k8s_driver.addons import cilium
 from magnum_k8s_driver.addons import cinder_csi
 from magnum_k8s_driver.addons import cloud_config
 from magnum_k8s_driver.addons import cloud_controller
+from magnum_k8s_driver.addons import cluster_autoscaler
 from magnum_k8s_driver.addons import flannel
 from magnum_k8s_driver.addons import metrics_server
 from magnum_k8s_driver.model import spec as spec_module
@@ -27,6 +28,7 @@ ALL: tuple[addon.Addon, ...] = (
     cloud_controller.ADDON,
     cinder_csi.ADDON,
     metrics_server.ADDON,
+    cluster_autoscaler.ADDON,
 )
 
 

@@ -25,12 +25,25 @@ def _values(setting: addon.Setting) -> dict[str, Any]:
     }
     csi["plugin"] = {
         "image": setting.named("plugin"),
+        # Without the chart's directory of the host for CA certificates.
+        "volumes": [],
+        "volumeMounts": [
+            {
+                "name": "cloud-config",
+                "mountPath": cloud_config.DIRECTORY,
+                "readOnly": True,
+            }
+        ],
         "controllerPlugin": {
+            "podAnnotations": setting.renewed,
             "nodeSelector": addon.on_control_plane(),
             "tolerations": addon.tolerations(),
         },
         # Everywhere a pod with a volume may be.
-        "nodePlugin": {"tolerations": [{"operator": "Exists"}]},
+        "nodePlugin": {
+            "podAnnotations": setting.renewed,
+            "tolerations": [{"operator": "Exists"}],
+        },
     }
     return {
         "csi": csi,

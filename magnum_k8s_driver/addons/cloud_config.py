@@ -4,12 +4,12 @@
 The keys are those of cloud-provider-openstack's documents "Get started with
 external openstack-cloud-controller-manager" (section "Config
 openstack-cloud-controller-manager") and "CSI Cinder driver" (section
-"Driver Config"), written down from memory of release 1.3x and not compared
-with release 1.36: :data:`KNOWN_KEYS` is what tests hold the files to.
+"Driver Config") in release 1.36.0: :data:`KNOWN_KEYS` is what tests hold the
+files to.
 
 Orders can be read by readers of the project, so the credential is not in
-them: the node program puts it in the place of :data:`ID` and
-:data:`SECRET` from its sealed secrets.
+them: the node program puts it in the place of :data:`ID`, :data:`SECRET`,
+:data:`USER` and :data:`PASSWORD` from its sealed secrets.
 """
 
 from collections.abc import Mapping
@@ -19,13 +19,14 @@ from magnum_k8s_driver.model import spec as spec_module
 
 ID = "@cloud-id@"
 SECRET = "@cloud-secret@"  # noqa: S105 - stands for one
+USER = "@cloud-user@"
+PASSWORD = "@cloud-password@"  # noqa: S105 - stands for one
 CONTROLLER_FILE = "cloud.conf"
 CINDER_FILE = "cinder-csi.conf"
 CA_FILE = "ca.pem"
 
-CONTROLLER_DIRECTORY = "/etc/config"
-CINDER_DIRECTORY = "/etc/kubernetes"
-"""Where the charts mount the Secret."""
+DIRECTORY = "/etc/config"
+"""Where pods have the Secret."""
 
 KNOWN_KEYS: Mapping[str, frozenset[str]] = {
     "Global": frozenset(
@@ -68,9 +69,9 @@ def controller_file(spec: spec_module.ClusterSpec, place: addon.Place) -> str:
     if provider == "ovn":
         # The only method that it knows.
         balancer["lb-method"] = "SOURCE_IP_PORT"
-    return _text(
+    return text_of(
         {
-            "Global": _access(spec, CONTROLLER_DIRECTORY),
+            "Global": _access(spec),
             "LoadBalancer": balancer,
         }
     )
@@ -78,36 +79,46 @@ def controller_file(spec: spec_module.ClusterSpec, place: addon.Place) -> str:
 
 def cinder_file(spec: spec_module.ClusterSpec) -> str:
     """Return the Cinder CSI driver's configuration."""
-    return _text(
+    return text_of(
         {
-            "Global": _access(spec, CINDER_DIRECTORY),
+            "Global": _access(spec),
             # Zones of Nova and Cinder are named apart in many clouds.
             "BlockStorage": {"ignore-volume-az": "true"},
         }
     )
 
 
-def _access(spec: spec_module.ClusterSpec, directory: str) -> dict[str, str]:
+def _access(spec: spec_module.ClusterSpec) -> dict[str, str]:
     cloud = spec.cloud
-    found = {
+    return {
         "auth-url": cloud.auth_url,
         "region": cloud.region,
         "application-credential-id": ID,
         "application-credential-secret": SECRET,
+        **trust(spec),
     }
-    if not cloud.verify:
-        found["tls-insecure"] = "true"
-    elif cloud.ca_certificate:
-        found["ca-file"] = f"{directory}/{CA_FILE}"
-    return {key: value for key, value in found.items() if value}
 
 
-def _text(sections: Mapping[str, Mapping[str, str]]) -> str:
-    """Return what gcfg reads: values in quotes, backslash escapes."""
+def trust(spec: spec_module.ClusterSpec) -> dict[str, str]:
+    """Return how a program in :data:`DIRECTORY` believes its cloud."""
+    if not spec.cloud.verify:
+        return {"tls-insecure": "true"}
+    if spec.cloud.ca_certificate:
+        return {"ca-file": f"{DIRECTORY}/{CA_FILE}"}
+    return {}
+
+
+def text_of(sections: Mapping[str, Mapping[str, str]]) -> str:
+    """Return what gcfg reads: values in quotes, backslash escapes.
+
+    What is empty is left out.
+    """
     lines = []
     for section, values in sections.items():
         lines.append(f"[{section}]")
         for key, value in values.items():
+            if not value:
+                continue
             quoted = value.replace("\\", "\\\\").replace('"', '\\"')
             lines.append(f'{key}="{quoted}"')
         lines.append("")

@@ -22,8 +22,13 @@ def _values(setting: addon.Setting) -> dict[str, Any]:
             "cloud-node-lifecycle",
             "service",
         ],
+        "podAnnotations": setting.renewed,
         "nodeSelector": addon.on_control_plane(),
         "tolerations": addon.tolerations(),
+        # The chart's are the host's PKI, which it does not read, and a
+        # directory below /usr, which Flatcar cannot make.
+        "extraVolumes": [],
+        "extraVolumeMounts": [],
     }
 
 

@@ -13,7 +13,7 @@ def _values(setting: addon.Setting) -> dict[str, Any]:
         "flannel": {
             "backend": spec.labels.flannel_backend,
             "image": setting.named("flannel"),
-            "image_cni": setting.named("plugin"),
+            "flannel_cni": {"image": setting.named("plugin")},
         },
     }
 

@@ -8,16 +8,20 @@ from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import record
 from magnum_k8s_driver.model import state
 
+_SERIAL = " credential "
 _DONE = "done"
 _FAILED = "failed"
 _UNKNOWN = board.AddonState(id="", state="")
 
 
-def wanted_for(observed: observed_module.Observed) -> str:
+def wanted_for(observed: observed_module.Observed, renewed: str = "") -> str:
     """Return what the add-ons have to be made from now.
 
-    Labels, template and the version of the control plane; empty while an
-    upgrade is under way, which changes them when it is finished.
+    Labels, template, the version of the control plane and the rotation that
+    the credential comes from; empty while an upgrade is under way, which
+    changes them when it is finished.
+
+    :param renewed: see :func:`is_due`.
     """
     cluster = observed.cluster
     if cluster is None or observed.upgrade is not None:
@@ -26,19 +30,33 @@ def wanted_for(observed: observed_module.Observed) -> str:
     if not members:
         return ""
     version = members[-1].kubernetes_version
-    return f"{observed.record.addons_from} {version}"
+    made_from = f"{observed.record.addons_from} {version}"
+    last = cluster.state.orders.addons_for.partition(_SERIAL)[2]
+    serial = renewed or last
+    return f"{made_from}{_SERIAL}{serial}" if serial else made_from
 
 
-def is_due(observed: observed_module.Observed) -> bool:
-    """Tell whether the control plane has to be told of add-ons."""
+def is_due(observed: observed_module.Observed, renewed: str = "") -> bool:
+    """Tell whether the control plane has to be told of add-ons.
+
+    :param renewed: serial of a credential that every member has by now:
+        programs that have the last one start anew.
+    """
     changing = (record.Intent.CREATE, record.Intent.UPDATE)
     if observed.cluster is None or observed.record.intent not in changing:
         return False
-    wanted = wanted_for(observed)
+    wanted = wanted_for(observed, renewed)
     changed = wanted != observed.cluster.state.orders.addons_for
     # A resize to the same size is how users ask to try again.
     again = observed.removal is not None and bool(failed(observed))
     return bool(wanted) and (changed or again)
+
+
+def is_settled(observed: observed_module.Observed) -> bool:
+    """Tell whether each add-on is done or has failed."""
+    return all(
+        said.state in (_DONE, _FAILED) for _name, _one, said in _told(observed)
+    )
 
 
 def waiting(observed: observed_module.Observed) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 import dataclasses
 
 from magnum_k8s_driver.converge import addon_states
+from magnum_k8s_driver.converge import holders
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import readiness
 from magnum_k8s_driver.converge import resize
@@ -52,6 +53,8 @@ def due(
     if cluster is None:
         return None
     last = cluster.state.orders
+    renewed = holders.renewed_credential(observed)
+    addons = addon_states.is_due(observed, renewed)
     wanted = _wanted(observed, drain_timeout, lost)
     before = standing.outstanding(observed)
     expected = set(wanted.expected or ())
@@ -62,7 +65,7 @@ def due(
         or not set(wanted.remove_etcd) <= set(last.removed)
         or not set(wanted.delete_nodes) <= set(before.delete_nodes)
         or _is_to_be_repeated(observed)
-        or addon_states.is_due(observed)
+        or addons
     )
     if not news:
         return None
@@ -72,9 +75,7 @@ def due(
         settings=_settings(observed, wanted),
         removed=_joined(_still_listed(observed), merged.remove_etcd),
         addons_for=(
-            addon_states.wanted_for(observed)
-            if addon_states.is_due(observed)
-            else ""
+            addon_states.wanted_for(observed, renewed) if addons else ""
         ),
     )
 

@@ -8,12 +8,12 @@ control-plane member has said, signed, that it has the new one.
 from collections.abc import Mapping
 
 from magnum_k8s_driver.converge import actions
+from magnum_k8s_driver.converge import addon_states
 from magnum_k8s_driver.converge import control_plane
+from magnum_k8s_driver.converge import holders
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import readiness
-from magnum_k8s_driver.converge import sealing
 from magnum_k8s_driver.converge import sentences
-from magnum_k8s_driver.model import members
 from magnum_k8s_driver.model import record
 from magnum_k8s_driver.model import rotation
 from magnum_k8s_driver.ports import heat
@@ -136,7 +136,22 @@ def steps(observed: observed_module.Observed) -> list[actions.Action]:
     generation = cluster.state.stack.generation
     if standing.next_phase is not None:
         return [actions.AdvanceRotation(generation=generation)]
-    return [actions.EndRotation(generation=generation)]
+    if _is_read_anew(observed):
+        return [actions.EndRotation(generation=generation)]
+    return []
+
+
+def _is_read_anew(observed: observed_module.Observed) -> bool:
+    """Tell whether programs have started with the new credential.
+
+    The old one goes with the rotation's end. An add-on that fails is told as
+    ever and holds nothing up.
+    """
+    serial = holders.renewed_credential(observed)
+    if not serial:
+        return True
+    told = not addon_states.is_due(observed, serial)
+    return told and addon_states.is_settled(observed)
 
 
 def untold(
@@ -150,7 +165,7 @@ def untold(
     if standing is None or standing.kind is not rotation.Kind.CA:
         return ()
     begun = standing.phase is not rotation.Phase.BEGUN
-    if not begun or not all(_have(observed, standing).values()):
+    if not begun or not all(holders.have(observed, standing).values()):
         return ()
     return tuple(
         group
@@ -173,7 +188,7 @@ def is_phase_done(observed: observed_module.Observed) -> bool:
         return False
     if standing.phase is rotation.Phase.BEGUN:
         return True
-    if not all(_have(observed, standing).values()):
+    if not all(holders.have(observed, standing).values()):
         return False
     if standing.kind is rotation.Kind.CREDENTIAL:
         return True
@@ -190,13 +205,17 @@ def progress(observed: observed_module.Observed) -> str:
         return ""
     if standing.phase is rotation.Phase.BEGUN:
         return f"rotating the {standing.kind}: making a new one"
-    have, follow = _have(observed, standing), _follow(observed, standing)
+    have, follow = (
+        holders.have(observed, standing),
+        _follow(observed, standing),
+    )
     words = _WORDS[standing.phase]
     if standing.abandoned:
         words = "going back to the old CA"
     text = f"{words}: control plane {sum(have.values())}/{len(have)}"
     if standing.kind is rotation.Kind.CREDENTIAL:
-        return f"{text} have the new one{_missing(observed, have)}"
+        text += f" have the new one{_missing(observed, have)}"
+        return text + (", add-ons start with it" if all(have.values()) else "")
     text += _missing(observed, have)
     text += f", workers {sum(follow.values())}/{len(follow)}"
     text += _missing(observed, follow)
@@ -246,35 +265,5 @@ def _follow(
         name: name in known and known[name].serial == standing.serial
         for group in observed.record.workers
         if group.intent is not record.Intent.DELETE
-        for name in _staying(observed, group)
+        for name in holders.staying(observed, group)
     }
-
-
-def _have(
-    observed: observed_module.Observed, standing: rotation.Rotation
-) -> dict[str, bool]:
-    """Tell of each control-plane member that stays whether it has them."""
-    reports = {
-        server.name: sealing.report_of(observed, member, server)
-        for member, server in sealing.control_plane_servers(observed)
-    }
-    found = {}
-    for name in _staying(observed, observed.record.control_plane):
-        report = reports.get(name)
-        found[name] = (
-            report is not None
-            and report.signed
-            and report.serial == standing.serial
-        )
-    return found
-
-
-def _staying(
-    observed: observed_module.Observed, group: record.GroupRecord
-) -> list[str]:
-    """Return the Nodes of a group that are there to stay."""
-    return [
-        observed.record.node_name(group, member.name)
-        for member in observed.members_of(group).all
-        if member.state is not members.MemberState.DRAINING
-    ]

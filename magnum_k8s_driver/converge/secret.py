@@ -90,13 +90,14 @@ def _service_account_pair() -> tuple[str, str]:
 
 
 def with_new_credential(old: ClusterSecret, serial: str) -> ClusterSecret:
-    """Return a bundle that differs in the credential.
+    """Return a bundle that differs in credential and password.
 
     :param serial: id of the rotation.
     """
     return dataclasses.replace(
         old,
         serial=serial,
+        identity_password=_password(),
         credential_name=f"magnum-k8s-driver-{serial}",
         credential_secret=secrets.token_urlsafe(48),
     )

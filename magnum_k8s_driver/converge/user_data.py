@@ -134,8 +134,9 @@ def _secrets(
     bundle: secret_module.ClusterSecret,
     authorities: certificates.Authorities,
 ) -> node_document.ControlPlaneSecrets:
+    user = user_id(cloud, spec.uuid)
     credential = cloud.identity.ensure_application_credential(
-        user_id(cloud, spec.uuid),
+        user,
         bundle.identity_password,
         spec.project_id,
         bundle.credential_name,
@@ -160,9 +161,24 @@ def _secrets(
             "region": spec.cloud.region,
             "id": credential.id,
             "secret": credential.secret,
+            **_login(spec, user, bundle),
         },
         serial=bundle.serial,
     )
+
+
+def _login(
+    spec: spec_module.ClusterSpec,
+    user: str,
+    bundle: secret_module.ClusterSecret,
+) -> dict[str, str]:
+    """Return what the autoscaler, and nothing else, logs in with.
+
+    Sealed it is there for an autoscaler that is switched on later, too.
+    """
+    if not spec.seals_secrets and not spec.labels.auto_scaling_enabled:
+        return {}
+    return {"user": user, "password": bundle.identity_password}
 
 
 def user_id(cloud: cloud_module.Cloud, cluster_uuid: str) -> str:

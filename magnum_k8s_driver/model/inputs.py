@@ -8,6 +8,7 @@ node groups and networks. All that is wrong with a request is told together.
 import re
 
 from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.model import addon_rules
 from magnum_k8s_driver.model import facts as facts_module
 from magnum_k8s_driver.model import fields
 from magnum_k8s_driver.model import group_spec
@@ -15,7 +16,6 @@ from magnum_k8s_driver.model import labels as labels_module
 from magnum_k8s_driver.model import network_spec
 from magnum_k8s_driver.model import problems as problems_module
 from magnum_k8s_driver.model import spec as spec_module
-from magnum_k8s_driver.model import unbuilt
 from magnum_k8s_driver.model import version as version_module
 
 ClusterInputs = fields.ClusterInputs
@@ -132,9 +132,10 @@ def draft(
     )
     parsed = labels_module.parse(inputs.labels, checks.site.label_defaults)
     checks.problems.extend(parsed.problems)
-    checks.problems.extend(unbuilt.problems(parsed.labels))
     _check_refused(checks)
     control_planes, workers = _groups(checks)
+    found = addon_rules.problems(inputs, parsed.labels, workers)
+    checks.problems.extend(found)
     network = network_spec.network(parsed.labels, checks)
     endpoint = network_spec.endpoint(parsed.labels, checks)
     proxy = network_spec.proxy(network, checks)

@@ -5,7 +5,6 @@ from magnum_k8s_driver.model import labels as labels_module
 from magnum_k8s_driver.model import problems as problems_module
 
 UNBUILT = {
-    "auto_scaling_enabled": "a cluster autoscaler",
     "ingress_controller": "an ingress controller",
     "keystone_auth_enabled": "a login with Keystone",
     "monitoring_enabled": "monitoring",

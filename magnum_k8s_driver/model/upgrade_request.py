@@ -4,6 +4,7 @@
 from collections.abc import Mapping
 import dataclasses
 
+from magnum_k8s_driver.model import addon_rules
 from magnum_k8s_driver.model import fields
 from magnum_k8s_driver.model import problems as problems_module
 from magnum_k8s_driver.model import spec as spec_module
@@ -11,6 +12,7 @@ from magnum_k8s_driver.model import version as version_module
 
 VERSION_LABEL = "kube_tag"
 ADDON_LABELS = (
+    "auto_scaling_enabled",
     "chart_mirror",
     "cinder_csi_enabled",
     "metrics_server_enabled",
@@ -98,6 +100,7 @@ def problems(
                     f"cluster {before or 'none'}; an upgrade keeps it.",
                 )
             )
+    found += addon_rules.upgrade_problems(old, new)
     for one, other in zip(old.groups, new.groups, strict=True):
         if one.distro != other.distro:
             found.append(

@@ -65,7 +65,8 @@ class IdentityPort(Protocol):
         """Make the user's application credential with the given secret.
 
         One of the same name is replaced, because its secret cannot be read
-        back and need not be the given one.
+        back and need not be the given one. The user has the given password
+        afterwards.
         """
 
     def keep_application_credential(

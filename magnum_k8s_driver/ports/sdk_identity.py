@@ -137,8 +137,10 @@ class SdkIdentity:
 
         Only the user itself may do so, with its password. One of the same
         name is kept when the secret logs in with it, and replaced otherwise:
-        programs in a running cluster would lose theirs for nothing.
+        programs in a running cluster would lose theirs for nothing. The user
+        has the given password afterwards.
         """
+        self._repair({"id": user_id}, password)
         own = self._own_rest(user_id, password, project_id)
         path = _credentials(user_id)
         found = own.find(path, {"name": name}) or {}

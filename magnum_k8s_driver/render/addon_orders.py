@@ -14,11 +14,14 @@ from typing import Any
 
 from magnum_k8s_driver.addons import addon
 from magnum_k8s_driver.addons import catalogue
+from magnum_k8s_driver.addons import cloud_config
 from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.render import addon_jobs
 from magnum_k8s_driver.render import releases
 
 CONFIG_MAP = "magnum-addons"
+CLOUD_CONFIG = cloud_config.ADDON.name
+"""Add-on without which no other one knows the cloud."""
 ORDER = "order"
 """Key of the list; all others are names of add-ons."""
 JOB = "job"
@@ -73,11 +76,13 @@ def entries(
     place: addon.Place,
     *,
     left_out: Collection[str] = (),
+    credential: str = "",
     history: History = _NEW,
 ) -> tuple[Entry, ...]:
     """Return what a cluster has to install and to remove, in order.
 
     :param left_out: add-ons that the operator does not want installed.
+    :param credential: name of the one that programs log in with.
     :param history: of add-ons that are there.
     """
     release = releases.release_for(spec.control_plane.kubernetes_version)
@@ -93,7 +98,12 @@ def entries(
     found = [_removal(one, spec, helm, history) for one in reversed(gone)]
     for one in wanted:
         component = release.addons.get(one.name, _PLAIN)
-        setting = addon.Setting(spec=spec, place=place, component=component)
+        setting = addon.Setting(
+            spec=spec,
+            place=place,
+            component=component,
+            credential=credential,
+        )
         found.append(_installation(one, setting, helm, history))
     return tuple(found)
 

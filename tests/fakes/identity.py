@@ -94,6 +94,8 @@ class FakeIdentity:
         secret: str,
     ) -> identity.ApplicationCredential:
         """See the port."""
+        if user_id in self.users:
+            self.users[user_id].password = password
         user = self._logged_in(user_id, password)
         known = user.credentials.get(name)
         if known is not None and known.secret == secret:

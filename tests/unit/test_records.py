@@ -269,6 +269,15 @@ class TestOthers(RecordsTest):
             records.save_stack_id(cluster, "stack-1")
         self.assertEqual([], save.mock_calls)
 
+    def test_mark_creating_takes_over_the_most_nodes(self):
+        cluster = self.magnum.cluster("CREATE_IN_PROGRESS")
+        for value, wanted in ((None, None), ("many", None), ("5", 5)):
+            cluster.labels = {"max_node_count": value} if value else {}
+            records.mark_creating(cluster)
+            rows = self.magnum.groups(cluster)
+            self.assertEqual(wanted, rows["default-worker"].max_node_count)
+            self.assertIsNone(rows["default-master"].max_node_count)
+
     def test_mark_updating(self):
         cluster = self.magnum.cluster()
         row = self.magnum.groups(cluster)["default-worker"]

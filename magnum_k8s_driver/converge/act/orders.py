@@ -293,10 +293,12 @@ def _addons(scene: scene_module.Scene) -> tuple[addon_orders.Entry, ...]:
     spec = at_running_version(scene, scene.load_spec())
     outputs = scene.cluster.stack.outputs
     last = scene.cluster.state.orders
+    _reference, bundle = read_secret(scene)
     return addon_orders.entries(
         spec,
         addon_orders.place(outputs["network_id"], outputs["subnet_id"]),
         left_out=scene.settings.addons_left_out,
+        credential=bundle.credential_name,
         history=addon_orders.History(
             ids={name: one.id for name, one in last.addons.items()},
             failed=addon_states.failed(scene.observed),

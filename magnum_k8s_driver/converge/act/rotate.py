@@ -3,6 +3,8 @@
 
 import dataclasses
 
+from oslo_log import log as logging
+
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.converge import actions
 from magnum_k8s_driver.converge import envelope
@@ -17,6 +19,8 @@ from magnum_k8s_driver.model import renewal
 from magnum_k8s_driver.model import rotation as rotation_module
 from magnum_k8s_driver.model import state as state_module
 from magnum_k8s_driver.render import worker_stack
+
+LOG = logging.getLogger(__name__)
 
 
 def begin_rotation(
@@ -70,6 +74,7 @@ def advance_rotation(
         certificates.keep_secret(state.secret_ref)
         certificates.discard_authorities(standing.new)
         stacks.remember(scene, _with(state, None), action.generation)
+        _put_back_password(scene)
         raise exceptions.K8sDriverError(
             f"The {standing.kind} was not rotated, the old one stays in use: "
             f"{exc}"
@@ -162,6 +167,23 @@ def _publish(
     if standing.phase in late:
         scene.save_references(standing.new)
         scene.cloud.certificates.forget_client_files()
+
+
+def _put_back_password(scene: scene_module.Scene) -> None:
+    """Give the cluster's user the password that nodes still have.
+
+    What cannot be reached now is put right when nodes are made next.
+    """
+    _reference, bundle = orders.read_secret(scene)
+    try:
+        user_data.sealed_text(
+            scene.cloud,
+            scene.load_spec(),
+            bundle,
+            scene.cloud.certificates.authorities(),
+        )
+    except exceptions.K8sDriverError as exc:
+        LOG.warning("Cluster %s: %s", scene.record.uuid, exc)
 
 
 def _drop_credentials(

@@ -89,10 +89,11 @@ addons::advance() {
 
 # addons::apply NAME
 addons::apply() {
-    local text
+    local text key
     text="$(addons::data magnum-addons "{{index . \"$1\"}}")" || return 1
-    text="${text//@cloud-id@/"$(config::get secrets cloud id)"}"
-    text="${text//@cloud-secret@/"$(config::get secrets cloud secret)"}"
+    for key in id secret user password; do
+        text="${text//@cloud-$key@/"$(config::get secrets cloud "$key")"}"
+    done
     kube::apply <<<"$text"
 }
 

@@ -94,6 +94,45 @@ class CredentialTest(RotationCase):
         (stored,) = self.cloud.certificates.secrets
         self.assertEqual(stored, self.state().secret_ref)
 
+    def test_programs_start_anew_before_the_old_one_goes(self):
+        (cluster,) = {one.cluster for one in self.cloud.nodes.by_id.values()}
+        before = {
+            one.name: one.id for one in self.cloud.nodes.ordered[cluster]
+        }
+        self.cloud.nodes.addons["cloud-controller"] = {
+            "state": "installing",
+            "message": "",
+        }
+        (old,) = self.valid()
+        self.sim.rotate()
+        self.ticks(20)
+        after = {one.name: one.id for one in self.cloud.nodes.ordered[cluster]}
+        changed = {name for name in after if after[name] != before[name]}
+        self.assertEqual({"cloud-controller", "cinder-csi"}, changed)
+        self.assertIn("add-ons start with it", self.sim.history[-1])
+        self.assertIn(old, self.valid())
+        self.cloud.nodes.addons.clear()
+        written = self.sim.run()
+        self.assertEqual(Outcome.COMPLETE, written.outcome, written.reason)
+        self.assertNotIn(old, self.valid())
+        # Nobody is told anything again.
+        orders = self.state().orders
+        self.sim.resize(1)
+        self.assertEqual(Outcome.COMPLETE, self.sim.run().outcome)
+        self.assertEqual(orders.addons_for, self.state().orders.addons_for)
+        self.assertEqual(orders.addons, self.state().orders.addons)
+
+    def test_password_goes_with_it(self):
+        (user,) = self.cloud.identity.users.values()
+        before = user.password
+        self.sim.rotate()
+        self.sim.run()
+        self.assertNotEqual(before, user.password)
+        for one in self.held().values():
+            self.assertEqual(
+                (user.id, user.password), (one["user"], one["password"])
+            )
+
     def test_everything_else_stays(self):
         before = dict(self.cloud.nodes.named("*-cp-0").secrets)
         self.sim.rotate()

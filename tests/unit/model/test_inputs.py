@@ -5,6 +5,7 @@ import dataclasses
 import unittest
 
 from magnum_k8s_driver import exceptions
+from magnum_k8s_driver.model import addon_rules
 from magnum_k8s_driver.model import facts as facts_module
 from magnum_k8s_driver.model import inputs
 from magnum_k8s_driver.model import spec
@@ -602,3 +603,47 @@ class KeyTests(TestCase):
             "repeat the request as that user",
             facts=samples.facts(public_key=None),
         )
+
+
+class AddonTests(TestCase):
+    SCALED = with_labels(auto_scaling_enabled="true", max_node_count="5")
+
+    def test_autoscaler_needs_the_cloud_controller_manager(self):
+        self.assert_refused(
+            "set cloud_provider_enabled",
+            floating_ip_enabled=False,
+            labels={**self.SCALED, "cloud_provider_enabled": "false"},
+        )
+
+    def test_autoscaler_takes_volumes_for_nodes(self):
+        part = "would take the volumes and floating IPs of node group"
+        self.assert_refused(part, labels=self.SCALED)
+        direct = {"labels": self.SCALED, "floating_ip_enabled": False}
+        self.assertEqual([], problems(**direct))
+        worker = samples.node_group_inputs(
+            docker_volume_size_gib=10, labels=self.SCALED
+        )
+        self.assert_refused(part, **direct, node_groups=groups(worker))
+        # Without a most it is not scaled; nor is anything without autoscaler.
+        labels = with_labels(auto_scaling_enabled="true")
+        worker = dataclasses.replace(worker, labels=labels)
+        self.assertEqual(
+            [], problems(labels=labels, node_groups=groups(worker))
+        )
+        worker = dataclasses.replace(worker, max_count=3)
+        self.assert_refused(part, labels=labels, node_groups=groups(worker))
+        self.assertEqual([], problems(node_groups=groups(worker)))
+
+    def test_autoscaler_without_sealed_secrets_from_the_beginning(self):
+        off, on = (
+            make(
+                labels=with_labels(auto_scaling_enabled=one),
+                floating_ip_enabled=False,
+            )
+            for one in ("false", "true")
+        )
+        self.assertEqual([], addon_rules.upgrade_problems(off, on))
+        bare = dataclasses.replace(on, seals_secrets=False)
+        (found,) = addon_rules.upgrade_problems(off, bare)
+        self.assertTrue(catalogue.holds(found.sentence))
+        self.assertEqual([], addon_rules.upgrade_problems(on, bare))

@@ -186,9 +186,13 @@ class SdkIdentityTest(testtools.TestCase):
     def test_credential_is_replaced_otherwise(self):
         self.listed("old")
         self.http.add("POST", "/auth/tokens", 401)
+        self.http.add("PATCH", "/users/u", 200, {})
         found = self.credential()
         self.assertEqual(("new", "secret"), (found.id, found.secret))
         self.assertEqual(1, len(self.http.calls("DELETE")))
+        # A rotation that was given up left another password behind.
+        sent = [b for m, _, b in self.http.sent if m == "PATCH"]
+        self.assertEqual([{"user": {"password": "pw"}}], sent)
 
     def test_all_credentials_but_one_go(self):
         path = "/users/u/application_credentials"

@@ -5,13 +5,16 @@ import configparser
 import dataclasses
 import itertools
 import json
+import pathlib
 import re
 
 import testtools
+import yaml
 
 from magnum_k8s_driver.addons import addon
 from magnum_k8s_driver.addons import catalogue
 from magnum_k8s_driver.addons import cloud_config
+from magnum_k8s_driver.addons import cluster_autoscaler
 from magnum_k8s_driver.model import orders
 from magnum_k8s_driver.render import addon_orders
 from magnum_k8s_driver.render import materials
@@ -22,6 +25,10 @@ from tests import samples
 PLACE = addon.Place(network_id="net-1", subnet_id="subnet-1")
 KEY = node_samples.secrets().board_key
 CNIS = ("calico", "cilium", "flannel")
+MINORS = ("1.35", "1.36", "1.37")
+EVERYTHING = {"auto_scaling_enabled": True}
+"""Labels that switch on what is off by itself."""
+KEYS = pathlib.Path(__file__).parents[2] / "data/chart-keys.yaml"
 DISTROS = ("ubuntu", "debian", "rocky", "flatcar", "fcos")
 MIRROR = {
     "container_infra_prefix": "mirror.example:5000/k8s/",
@@ -254,6 +261,68 @@ class ValuesTest(testtools.TestCase):
         self.assertEqual(["cinder"], defaults)
 
 
+class AutoscalerTest(testtools.TestCase):
+    LABELS = {"auto_scaling_enabled": True}
+
+    def files(self, **changes):
+        spec = spec_of(labels=self.LABELS)
+        cloud = dataclasses.replace(spec.cloud, **changes)
+        spec = dataclasses.replace(spec, cloud=cloud)
+        found = by_name(spec)["cluster-autoscaler"].objects
+        return found[0]["stringData"]
+
+    def test_only_when_asked_for(self):
+        self.assertNotIn("cluster-autoscaler", by_name(spec_of()))
+        found = by_name(spec_of(labels=self.LABELS))["cluster-autoscaler"]
+        self.assertFalse(found.required)
+
+    def test_reads_its_own_secret(self):
+        entry = by_name(spec_of(labels=self.LABELS))["cluster-autoscaler"]
+        found = values(entry)
+        self.assertEqual("magnum", found["cloudProvider"])
+        self.assertEqual(
+            {"clusterName": samples.CLUSTER_UUID}
+            | {"roles": ["worker", "autoscaling"]},
+            found["autoDiscovery"],
+        )
+        (volume,) = found["extraVolumeSecrets"].values()
+        self.assertEqual(entry.objects[0]["metadata"]["name"], volume["name"])
+        path = found["extraArgs"]["cloud-config"]
+        self.assertEqual(f"{volume['mountPath']}/cloud-config", path)
+        # Nobody else has the password.
+        others = by_name(spec_of())
+        text = json.dumps([one.objects for one in others.values()])
+        self.assertNotIn("@cloud-password@", text)
+
+    def test_every_key_is_known(self):
+        for changes in ({}, {"ca_certificate": "PEM"}, {"verify": False}):
+            files = self.files(**changes)
+            parser = configparser.ConfigParser(interpolation=None)
+            parser.read_string(files["cloud-config"])
+            self.assertEqual(["Global"], parser.sections())
+            keys = set(parser["Global"])
+            self.assertLessEqual(keys, cluster_autoscaler.KNOWN_KEYS)
+            self.assertLessEqual(
+                {"user-id", "password", "tenant-id", "auth-url"}, keys
+            )
+            self.assertEqual("ca_certificate" in changes, "ca.pem" in files)
+
+
+class CredentialTest(testtools.TestCase):
+    def test_who_uses_it_starts_anew(self):
+        spec = spec_of(labels={"auto_scaling_enabled": True})
+        one, two = (by_name(spec, credential=name) for name in "ab")
+        changed = {name for name in one if one[name].id != two[name].id}
+        self.assertEqual(
+            {"cloud-controller", "cinder-csi", "cluster-autoscaler"}, changed
+        )
+        for name in changed:
+            self.assertIn(
+                '"magnum.openstack.org/credential": "b"',
+                json.dumps(values(two[name])),
+            )
+
+
 class CloudConfigTest(testtools.TestCase):
     def files(self, **changes):
         spec = spec_of(labels=changes.pop("labels", None))
@@ -297,7 +366,7 @@ class CloudConfigTest(testtools.TestCase):
             found["Global"],
         )
         found = self.read(self.files(ca_certificate="PEM")["cinder-csi.conf"])
-        self.assertEqual("/etc/kubernetes/ca.pem", found["Global"]["ca-file"])
+        self.assertEqual("/etc/config/ca.pem", found["Global"]["ca-file"])
         self.assertEqual("PEM", self.files(ca_certificate="PEM")["ca.pem"])
 
     def test_balancers(self):
@@ -316,10 +385,55 @@ class CloudConfigTest(testtools.TestCase):
         )
 
 
+class ChartKeysTest(testtools.TestCase):
+    """Everything we set is something that the chart knows.
+
+    The list was made from the charts themselves, see its head. The one of
+    Cilium could not be had.
+    """
+
+    def test_every_key_is_recorded(self):
+        recorded = yaml.safe_load(KEYS.read_text())
+        seen = set()
+        for minor, cni, more in itertools.product(MINORS, CNIS, ({}, MIRROR)):
+            table = releases.read_releases()[minor].addons
+            spec = spec_of(minor, cni, labels={**EVERYTHING, **more})
+            for entry in by_name(spec).values():
+                if not entry.job or entry.name == "cilium":
+                    continue
+                one = table[entry.name]
+                chart = f"{one.chart} {one.version}"
+                seen.add(chart)
+                keys = recorded[chart]["keys"]
+                self.assertEqual(
+                    [],
+                    [
+                        path
+                        for path in _paths(values(entry))
+                        if not any(_covers(key, path) for key in keys)
+                    ],
+                    chart,
+                )
+        self.assertEqual(set(recorded), seen)
+
+
+def _paths(data, above=()):
+    if isinstance(data, dict) and data:
+        for key, value in data.items():
+            yield from _paths(value, (*above, key))
+    else:
+        yield ".".join(above)
+
+
+def _covers(key, path):
+    key = key.removesuffix(".*")
+    return path == key or path.startswith(f"{key}.")
+
+
 class MirrorTest(testtools.TestCase):
     def test_nothing_outside_the_mirror(self):
         for minor, cni in itertools.product(("1.35", "1.37"), CNIS):
-            spec = spec_of(minor, cni, labels=MIRROR)
+            spec = spec_of(minor, cni, labels=MIRROR | EVERYTHING)
             for entry in by_name(spec).values():
                 if not entry.job:
                     continue
@@ -362,7 +476,7 @@ class MirrorTest(testtools.TestCase):
 
     def test_bill_names_what_values_name(self):
         for minor, cni in itertools.product(("1.35", "1.36", "1.37"), CNIS):
-            spec = spec_of(minor, cni)
+            spec = spec_of(minor, cni, labels=EVERYTHING)
             bill = materials.bill(spec)
             images = {one["image"] for one in bill["images"]}
             self.assertIn("docker.io/alpine/helm", images)
@@ -373,7 +487,10 @@ class MirrorTest(testtools.TestCase):
                         set(_repositories(values(entry))),
                         images | {"quay.io/cilium/operator"},
                     )
-            self.assertEqual(4, len(bill["charts"]))
+            self.assertEqual(
+                [one.name for one in by_name(spec).values() if one.job],
+                [one["used_by"] for one in bill["charts"]],
+            )
             self.assertTrue(
                 all(one["digest"] is None for one in bill["images"])
             )
