@@ -103,6 +103,16 @@ class Setting:
         tag = {"tag": found.tag} if found.tag else {}
         return {"repository": found.repository, **tag}
 
+    def split(self, name: str) -> dict[str, str]:
+        """Return an image as charts take it that name the registry apart."""
+        found = self.image(name)
+        registry, _, repository = found.repository.partition("/")
+        return {
+            "registry": registry,
+            "repository": repository,
+            "tag": found.tag,
+        }
+
 
 def _no_objects(setting: Setting) -> list[Object]:
     return []
@@ -128,6 +138,8 @@ class Addon:
     """Values of the chart; None: there is no chart, only objects."""
     objects: Callable[[Setting], list[Object]] = _no_objects
     """Objects that are applied before the chart is installed."""
+    needs: str = ""
+    """Name of an add-on that it is left out with."""
     wait: bool = False
     """Helm waits until the workloads are ready: only for what runs before
     there are workers."""

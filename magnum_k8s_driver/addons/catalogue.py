@@ -16,7 +16,13 @@ from magnum_k8s_driver.addons import cloud_config
 from magnum_k8s_driver.addons import cloud_controller
 from magnum_k8s_driver.addons import cluster_autoscaler
 from magnum_k8s_driver.addons import flannel
+from magnum_k8s_driver.addons import gpu_operator
+from magnum_k8s_driver.addons import manila_csi
 from magnum_k8s_driver.addons import metrics_server
+from magnum_k8s_driver.addons import monitoring
+from magnum_k8s_driver.addons import node_feature_discovery
+from magnum_k8s_driver.addons import node_problem_detector
+from magnum_k8s_driver.addons import snapshot_controller
 from magnum_k8s_driver.model import spec as spec_module
 
 ALL: tuple[addon.Addon, ...] = (
@@ -28,7 +34,16 @@ ALL: tuple[addon.Addon, ...] = (
     cloud_controller.ADDON,
     cinder_csi.ADDON,
     metrics_server.ADDON,
+    snapshot_controller.ADDON,
+    manila_csi.MOUNTS,
+    manila_csi.ADDON,
     cluster_autoscaler.ADDON,
+    node_problem_detector.ADDON,
+    node_feature_discovery.ADDON,
+    gpu_operator.ADDON,
+    monitoring.ADDON,
+    # Waits, and with it what is behind it, for a CRD.
+    snapshot_controller.SNAPSHOT_CLASS,
 )
 
 
@@ -42,6 +57,8 @@ def wanted(
     found = tuple(
         one for one in ALL if one.name not in left_out and one.wanted(spec)
     )
+    names = {one.name for one in found}
+    found = tuple(one for one in found if not one.needs or one.needs in names)
     # Without a chart to install nobody needs the account.
     if not any(one.has_chart for one in found):
         return tuple(one for one in found if one is not access.ADDON)

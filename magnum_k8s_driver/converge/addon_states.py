@@ -53,9 +53,11 @@ def is_due(observed: observed_module.Observed, renewed: str = "") -> bool:
 
 
 def is_settled(observed: observed_module.Observed) -> bool:
-    """Tell whether each add-on is done or has failed."""
+    """Tell whether each required add-on is done or has failed."""
     return all(
-        said.state in (_DONE, _FAILED) for _name, _one, said in _told(observed)
+        said.state in (_DONE, _FAILED)
+        for _name, one, said in _told(observed)
+        if one.required
     )
 
 

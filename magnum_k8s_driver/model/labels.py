@@ -13,6 +13,7 @@ from typing import Any
 
 from oslo_config import cfg
 
+from magnum_k8s_driver.model import addon_labels
 from magnum_k8s_driver.model import label_types as t
 from magnum_k8s_driver.model import problems as problems_module
 from magnum_k8s_driver.model import retired_labels
@@ -30,7 +31,7 @@ _opt, _switch, _flags = t.declared, t.switch, t.flags
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Labels:
+class Labels(addon_labels.AddonLabels):
     """Every supported label, typed; without arguments: all defaults."""
 
     # Nodes ---------------------------------------------------------------
@@ -247,89 +248,16 @@ class Labels:
         "",
         "Admission plugins besides those that are on by default.",
     )
-    # Add-ons -------------------------------------------------------------
-    cloud_provider_enabled: bool = _switch(
-        "cloud_provider_enabled", True, "OpenStack cloud controller manager."
-    )
-    cinder_csi_enabled: bool = _switch(
-        "cinder_csi_enabled", True, "Cinder CSI driver."
-    )
-    keystone_auth_enabled: bool = _switch(
-        "keystone_auth_enabled", False, "Log in to Kubernetes with Keystone."
-    )
-    metrics_server_enabled: bool = _switch(
-        "metrics_server_enabled", True, "Metrics server."
-    )
-    npd_enabled: bool = _switch("npd_enabled", False, "Node problem detector.")
-    auto_healing_enabled: bool = _switch(
-        "auto_healing_enabled", False, "Replace broken nodes unasked."
-    )
-    auto_healing_delay: int = _opt(
-        "auto_healing_delay", t.Integer(30), "600", "Least seconds not ready."
-    )
-    auto_healing_share: int = _opt(
-        "auto_healing_share", t.Integer(1, 100), "25", "Most of a group, in %."
-    )
-    auto_scaling_enabled: bool = _switch(
-        "auto_scaling_enabled", False, "Cluster autoscaler."
-    )
-    ingress_controller: str = _opt(
-        "ingress_controller",
-        t.Choice(
-            "",
-            "octavia",
-            hint="install traefik, nginx and others from their Helm charts",
-        ),
-        "",
-        "Ingress controller; empty for none.",
-    )
-    monitoring_enabled: bool = _switch(
-        "monitoring_enabled", False, "Prometheus, Alertmanager and Grafana."
-    )
-    monitoring_retention_days: int = _opt(
-        "monitoring_retention_days", t.Integer(1), "14", "Days metrics stay."
-    )
-    monitoring_retention_size: int = _opt(
-        "monitoring_retention_size", t.Integer(1), "14", "Most GiB of metrics."
-    )
-    monitoring_interval_seconds: int = _opt(
-        "monitoring_interval_seconds",
-        t.Integer(1),
-        "30",
-        "Seconds between two readings.",
-    )
-    monitoring_storage_class_name: str = _opt(
-        "monitoring_storage_class_name",
-        t.Pattern(_DNS_NAME, "the name of a Kubernetes storage class"),
-        "",
-        "Storage class for metrics; empty keeps them on the node.",
-    )
-    monitoring_ingress_enabled: bool = _switch(
-        "monitoring_ingress_enabled", False, "Reach monitoring from outside."
-    )
-    cluster_basic_auth_secret: str = _opt(
-        "cluster_basic_auth_secret",
-        t.Pattern(_DNS_NAME, "the name of a Kubernetes secret"),
-        "",
-        "Secret with the users of monitoring's ingress.",
-    )
-    cluster_root_domain_name: str = _opt(
-        "cluster_root_domain_name",
-        t.Pattern(_DNS_NAME, "a domain name"),
-        "localhost",
-        "Domain of monitoring's ingress.",
-    )
-    grafana_admin_passwd: str = _opt(
-        "grafana_admin_passwd",
-        t.Pattern(r"[\x20-\x7e]{1,128}", "at most 128 printable characters"),
-        "",
-        "Password of Grafana's admin; empty makes a random one.",
-        secret=True,
-    )
 
 
+_INHERITED = frozenset(
+    field.name for field in dataclasses.fields(addon_labels.AddonLabels)
+)
 OPTS: tuple[cfg.Opt, ...] = tuple(
-    field.metadata["opt"] for field in dataclasses.fields(Labels)
+    field.metadata["opt"]
+    for field in sorted(
+        dataclasses.fields(Labels), key=lambda one: one.name in _INHERITED
+    )
 )
 """Options of the same names: operators set defaults of labels with them."""
 

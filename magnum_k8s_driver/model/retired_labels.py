@@ -35,6 +35,9 @@ RETIRED: dict[str, str] = {
     "cinder_csi_plugin_tag": _RELEASE,
     "cloud_provider_tag": _RELEASE,
     "container_runtime": _CONTAINERD,
+    "cluster_basic_auth_secret": (
+        "Only Grafana is reached from outside, and it asks for a login itself."
+    ),
     "coredns_tag": _RELEASE,
     "csi_attacher_tag": _RELEASE,
     "csi_liveness_probe_tag": _RELEASE,

@@ -7,8 +7,6 @@ from magnum_k8s_driver.model import problems as problems_module
 UNBUILT = {
     "ingress_controller": "an ingress controller",
     "keystone_auth_enabled": "a login with Keystone",
-    "monitoring_enabled": "monitoring",
-    "npd_enabled": "the node problem detector",
 }
 """Label to what it asks for."""
 

@@ -15,7 +15,23 @@ ADDON_LABELS = (
     "auto_scaling_enabled",
     "chart_mirror",
     "cinder_csi_enabled",
+    "cluster_root_domain_name",
+    "gpu_driver_enabled",
+    "gpu_operator_enabled",
+    "grafana_admin_passwd",
+    "manila_csi_enabled",
+    "manila_share_network",
+    "manila_share_type",
     "metrics_server_enabled",
+    "monitoring_enabled",
+    "monitoring_ingress_enabled",
+    "monitoring_interval_seconds",
+    "monitoring_retention_days",
+    "monitoring_retention_size",
+    "monitoring_storage_class_name",
+    "nfd_enabled",
+    "npd_enabled",
+    "snapshot_controller_enabled",
 )
 """Labels that a cluster takes over from the template of an upgrade."""
 

@@ -35,7 +35,8 @@ class TestAddons(testtools.TestCase):
         self.assertEqual(COMPLETE, self.sim.run().outcome)
         self.assertEqual(
             ["access", "cloud-config", "calico", "cloud-controller"]
-            + ["cinder-csi", "metrics-server"],
+            + ["cinder-csi", "metrics-server"]
+            + ["snapshot-controller", "snapshot-class"],
             [*self.ordered()],
         )
 

@@ -71,7 +71,7 @@ class RegistryTests(unittest.TestCase):
 
     def test_options_and_fields_have_the_same_names(self):
         fields = [field.name for field in dataclasses.fields(labels.Labels)]
-        self.assertEqual(fields, list(NAMES))
+        self.assertEqual(sorted(fields), sorted(NAMES))
         for opt in labels.OPTS:
             self.assertTrue(opt.help, opt.name)
 

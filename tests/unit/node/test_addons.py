@@ -100,11 +100,12 @@ class AddonsTest(base.NodeTestCase):
         told = self.told(result)
         self.assertEqual(
             ["access", "calico", "cinder-csi", "cloud-config"]
-            + ["cloud-controller", "metrics-server"],
+            + ["cloud-controller", "metrics-server"]
+            + ["snapshot-class", "snapshot-controller"],
             [*told],
         )
         self.assertEqual(
-            ["done", "installing"] + ["waiting"] + ["done"] + ["waiting"] * 2,
+            ["done", "installing"] + ["waiting"] + ["done"] + ["waiting"] * 4,
             [told[name] for name in told],
         )
         self.assertEqual(
@@ -188,7 +189,8 @@ class AddonsTest(base.NodeTestCase):
         self.api("states", f"serial old\n{self.text_of_states()}")
         result = self.run_task()
         self.assertEqual(
-            [["ServiceAccount", "ClusterRoleBinding"], ["Secret"]],
+            [["ServiceAccount", "ClusterRoleBinding"], ["Secret"]]
+            + [["VolumeSnapshotClass"]],
             self.kinds(result),
         )
         *_, last = self.applied(result)
