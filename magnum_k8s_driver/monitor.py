@@ -7,6 +7,7 @@ breaks later is seen by this job only, so here healing begins.
 
 from collections.abc import Collection
 from collections.abc import Mapping
+import dataclasses
 import functools
 import pathlib
 import tempfile
@@ -28,6 +29,7 @@ from magnum_k8s_driver.converge import diagnosis
 from magnum_k8s_driver.converge import healing
 from magnum_k8s_driver.converge import health
 from magnum_k8s_driver.converge import observed as observed_module
+from magnum_k8s_driver.converge import replay
 from magnum_k8s_driver.converge import sentences
 from magnum_k8s_driver.model import inputs
 from magnum_k8s_driver.model import record as record_module
@@ -90,7 +92,8 @@ class BoardMonitor(monitors.MonitorBase):
                 answer = self._ask(client)
             except (exceptions.K8sDriverError, ValueError) as exc:
                 unreachable = str(exc)
-        observed, blind = None, ""
+        observed, blind, replayed = None, "", False
+        written = health.read_written(self.cluster.health_status_reason)
         if not self.cluster.stack_id:
             # Looking would let the driver into the project of a cluster
             # that was refused, or of which nobody knows yet whether it is.
@@ -98,7 +101,9 @@ class BoardMonitor(monitors.MonitorBase):
         elif answer is None or not answer.nodes or thoroughly:
             if not (answer and self._is_whole(answer)):
                 try:
-                    observed = observe(self.cluster)
+                    observed, replayed = replay.without_older(
+                        observe(self.cluster), written
+                    )
                 except exceptions.CloudError as exc:
                     blind = str(exc)
         return health.Sight(
@@ -108,6 +113,8 @@ class BoardMonitor(monitors.MonitorBase):
             observed=observed,
             blind=blind,
             seen=health.read_seen(self.cluster.health_status_reason),
+            written=written,
+            replayed=replayed,
             client_expires=expires,
         )
 
@@ -124,7 +131,11 @@ class BoardMonitor(monitors.MonitorBase):
         row = rows.Rows(self.cluster).fresh()
         try:
             verdict = heal(
-                row, policies, seen=found.unready, ready=found.ready
+                row,
+                policies,
+                seen=found.unready,
+                ready=found.ready,
+                written=health.read_written(found.reasons),
             )
         except exceptions.CloudError as exc:
             return str(exc)
@@ -228,6 +239,7 @@ def heal(
     *,
     seen: Mapping[str, float],
     ready: Collection[str],
+    written: float | None = None,
 ) -> healing.Verdict:
     """Begin to replace nodes that have been broken for too long.
 
@@ -236,6 +248,8 @@ def heal(
     :param cluster: a row of the caller's own; it is read again.
     :param seen: since when nodes were seen missing, by name.
     :param ready: names of nodes that the API calls ready.
+    :param written: when the newest digest ever seen was written; an older
+        one is no evidence.
     :raises CloudError: a service did not answer as it should.
     """
     record = rows.Rows(cluster)
@@ -245,7 +259,8 @@ def heal(
             if not records.may_heal(cluster):
                 return healing.Verdict()
             choose = functools.partial(
-                healing.choose,
+                _choose,
+                written,
                 policies=policies,
                 seen=seen,
                 ready=ready,
@@ -259,3 +274,14 @@ def heal(
             return verdict
     except (exceptions.LockBusy, magnum_exception.ClusterNotFound):
         return healing.Verdict()
+
+
+def _choose(
+    written: float | None, observed: observed_module.Observed, **how: Any
+) -> healing.Verdict:
+    fresh, replayed = replay.without_older(observed, written)
+    verdict = healing.choose(fresh, **how)
+    if not replayed:
+        return verdict
+    waiting = (*verdict.waiting, replay.SUSPICION)
+    return dataclasses.replace(verdict, waiting=waiting)

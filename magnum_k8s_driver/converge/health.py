@@ -8,6 +8,7 @@ import enum
 from magnum_k8s_driver.converge import addon_states
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import readiness
+from magnum_k8s_driver.converge import replay
 from magnum_k8s_driver.converge import sentences
 from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import members
@@ -19,6 +20,7 @@ HEALING = "healing"
 _SINCE = ".NotReadySince"
 _READY = ".Ready"
 _ADDON = ".AddonFailed"
+_WRITTEN = "boards.written"
 _DAY = 86_400
 
 
@@ -46,6 +48,10 @@ class Sight:
     """Why nobody could look, a sentence."""
     seen: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """Since when nodes were not ready at the poll before, by name."""
+    written: float | None = None
+    """When the newest digest ever seen was written, see ``replay``."""
+    replayed: bool = False
+    """Nothing but older ones was on the boards."""
     client_expires: float | None = None
     """End of Magnum's client certificate, seconds since the epoch."""
 
@@ -83,6 +89,11 @@ def read_seen(reasons: Mapping[str, str] | None) -> dict[str, float]:
     return {name: since for name, since in found.items() if since is not None}
 
 
+def read_written(reasons: Mapping[str, str] | None) -> float | None:
+    """Return when the newest digest seen so far was written."""
+    return board.read_moment((reasons or {}).get(_WRITTEN))
+
+
 def read_ready(reasons: Mapping[str, str] | None) -> list[bool]:
     """Return of each node whether it was ready at a poll."""
     return [
@@ -110,6 +121,7 @@ def judge(sight: Sight) -> Health:
         reasons["boards"] = (
             sight.blind or "The control plane has not reported lately."
         )
+    reasons.update(_boards(sight))
     reasons.update(_certificates(sight))
     if observed is not None:
         reasons |= {
@@ -203,6 +215,15 @@ def _since(sight: Sight, name: str, node: _Node) -> float:
     if node.since is not None:
         return node.since
     return min(sight.seen.get(name, sight.now), sight.now)
+
+
+def _boards(sight: Sight) -> dict[str, str]:
+    """Return what the next poll must know, and whether boards are old."""
+    found = {"boards": replay.SUSPICION} if sight.replayed else {}
+    written = replay.mark(sight.observed, sight.written, sight.now)
+    if written is not None:
+        found[_WRITTEN] = board.write_moment(written)
+    return found
 
 
 def _certificates(sight: Sight) -> dict[str, str]:

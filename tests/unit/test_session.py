@@ -786,6 +786,53 @@ class TestHealing(SessionTest):
         self.cloud.lock.held.clear()
         self.assertEqual("UPDATE_IN_PROGRESS", self.poll(cluster).status)
 
+    def boards(self):
+        """Return the handles of the control plane's boards."""
+        return [
+            one
+            for _stack, one in self.cloud.heat.handles()
+            if "digest" in one.metadata
+        ]
+
+    def replayed(self):
+        """Replay a digest of a broken node when it works again."""
+        cluster = self.complete(auto_healing_delay="300")
+        self.cloud.nodes.behave("*worker-1", silent=True)
+        for _minute in range(4):
+            self.poll(cluster)
+        self.cloud.tick(120, step=5)
+        (handle,) = self.boards()
+        broken = dict(handle.metadata["digest"])
+        self.cloud.nodes.heal()
+        found = self.poll(cluster)
+        self.assertEqual("HEALTHY", found.health_status)
+        return cluster, handle, broken
+
+    def test_an_older_digest_is_no_evidence(self):
+        """A reader shows what was true when the node was broken."""
+        cluster, handle, broken = self.replayed()
+        servers = self.cloud.inventory("server *")
+        for _poll in range(3):
+            self.cloud.nodes.mute = True
+            handle.metadata["digest"] = dict(broken)
+            found = self.poll(cluster)
+            self.assertEqual("CREATE_COMPLETE", found.status)
+            self.assertEqual("UNKNOWN", found.health_status)
+            self.assertRegex(self.reasons(found)["boards"], "older report")
+        self.cloud.nodes.mute = False
+        self.assertEqual("HEALTHY", self.poll(cluster).health_status)
+        self.assertEqual(servers, self.cloud.inventory("server *"))
+
+    def test_without_the_memory_it_would_be_one(self):
+        cluster, handle, broken = self.replayed()
+        row = self.magnum.reload(cluster)
+        row.health_status_reason = {}
+        row.save()
+        self.cloud.nodes.mute = True
+        handle.metadata["digest"] = dict(broken)
+        found = self.poll(cluster)
+        self.assertEqual("UPDATE_IN_PROGRESS", found.status)
+
     def test_heat_away(self):
         """Health is still told, and says why nobody knows."""
         cluster = self.complete()

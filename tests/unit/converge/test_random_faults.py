@@ -150,9 +150,11 @@ class Life:
         return [*found, "boot", "resource", "hang"]
 
     def _fail(self, number, error, after=False):
-        # Magnum's own errors about its database are its own business, and
-        # a lock whose answer is lost is free with its connection.
-        spare = ("database", "lock") if after else ("database",)
+        # Magnum's own errors about its database are its own business; locks
+        # raise nothing but that their service does not answer.
+        spare = ["database"]
+        if after or not isinstance(error, exceptions.CloudUnavailable):
+            spare.append("lock")
         self.world.cloud.calls.fail_call(
             number, error, after=after, spare=spare
         )
