@@ -64,6 +64,7 @@ def node_files(
         _yaml(
             f"{kubeadm.KUBELET_DROPIN_DIR}/10-group.conf",
             kubeadm.group_kubelet_configuration(group),
+            mode=0o600,
         ),
         *_join_files(spec, group, document),
         *_registry_files(spec),

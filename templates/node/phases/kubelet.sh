@@ -9,9 +9,9 @@ kubelet::main() {
     metadata::load
     # Packages of the kubelet bring it; without, it complains every second.
     mkdir -p "$ROOT/etc/kubernetes/manifests"
-    kubelet::machine | file::write "$KUBELET_DROPIN" 0644 && changed=true
+    kubelet::machine | file::write "$KUBELET_DROPIN" 0600 && changed=true
     kubelet::environment |
-        file::write "$ROOT/etc/magnum/kubelet.env" 0644 && changed=true
+        file::write "$ROOT/etc/magnum/kubelet.env" 0600 && changed=true
     if "$changed" && systemctl --quiet is-active kubelet.service; then
         systemctl restart kubelet.service
     fi
