@@ -3,8 +3,9 @@
 
 Numbers are those of the CIS Kubernetes Benchmark 1.10, sections 1 to 4. What
 kubeadm sets by itself (certificates, authorization mode, files of its own) can
-only be seen on real nodes. A rule that is not kept stands in ``EXCEPTIONS`` with the reason, and must really not
-be kept: who keeps it one day takes it off the list.
+only be seen on real nodes. A rule that is not kept stands in ``EXCEPTIONS``
+with the reason, and must really not be kept: who keeps it one day takes it off
+the list.
 """
 
 import dataclasses
