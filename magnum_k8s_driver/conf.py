@@ -8,6 +8,7 @@ from typing import Any
 
 from oslo_config import cfg
 
+from magnum_k8s_driver.model import fields
 from magnum_k8s_driver.model import labels
 
 GROUP = cfg.OptGroup(
@@ -112,6 +113,17 @@ CLOUD = [
         min=-1,
         help="Heat's option max_resources_per_stack, for the checks before "
         "an operation: Heat tells it to nobody. -1: do not check.",
+    ),
+    cfg.IntOpt(
+        "members_per_stack",
+        default=fields.MEMBERS_PER_STACK,
+        min=0,
+        help="Workers of a node group that one Heat stack holds at most; "
+        "more of them go into further stacks. At each change Heat looks at "
+        "every server of a stack that is changed, and at no other. Groups "
+        "with a max_node_count always have one stack, since "
+        "cluster-autoscaler sees no other. A change counts for new nodes "
+        "only. 0: one stack holds all.",
     ),
     cfg.StrOpt(
         "node_auth_url",

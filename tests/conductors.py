@@ -64,6 +64,8 @@ class Conductors(magnum_service.MagnumService):
 
     def _setUp(self):
         super()._setUp()
+        # Small groups have several stacks.
+        self.config.config(group="k8s_driver", members_per_stack=2)
         self.fresh()
         clock = types.SimpleNamespace(
             time=lambda: self.cloud.now,

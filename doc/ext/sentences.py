@@ -15,6 +15,7 @@ PACKAGE = pathlib.Path(magnum_k8s_driver.__file__).parent
 REFUSING = (
     "model/inputs.py",
     "model/group_spec.py",
+    "model/group_version.py",
     "model/network_spec.py",
     "model/addon_rules.py",
     "model/label_types.py",

@@ -170,10 +170,16 @@ def _stacks(
     """Yield what Heat tells of every stack, whatever Magnum knows of it."""
     prefix = _prefix(cluster)
     wanted = {"the cluster": (cluster.get("stack_id"), prefix)}
+    tagged = cloud.heat.tagged(names.stack_tag(cluster["uuid"]))
     for group in cloud.node_groups(cluster["uuid"]):
         if group["role"] != "master":
             name = names.group_stack_name(prefix, group["name"], group["uuid"])
             wanted[f"node group {group['name']}"] = (None, name)
+            wanted |= {
+                further: (found, further)
+                for further, found in sorted(tagged.items())
+                if names.part_index(name, further)
+            }
     for title, (known, name) in wanted.items():
         stack_id = known or cloud.heat.find(name)
         stack = cloud.heat.show(stack_id) if stack_id else None

@@ -40,10 +40,12 @@ def with_evidence(
         pending = _pending(cloud, found, cluster.stack, silent_after)
         cluster = dataclasses.replace(cluster, pending=pending)
     workers = {
-        uuid: dataclasses.replace(
-            one, pending=_pending(cloud, found, one.stack, silent_after)
+        uuid: group.changed(
+            lambda part: {
+                "pending": _pending(cloud, found, part.stack, silent_after)
+            }
         )
-        for uuid, one in found.workers.items()
+        for uuid, group in found.workers.items()
     }
     return dataclasses.replace(
         found,

@@ -135,7 +135,7 @@ def _treat(
 
 
 def _change(
-    stack: observed_module.WorkerStack,
+    stack: observed_module.WorkerGroup,
     group: record.GroupRecord,
     chosen: list[diagnosis.Ailment],
     told: state.Healing,
@@ -157,7 +157,7 @@ def _change(
 
 
 def _obstacle(
-    observed: observed_module.Observed, stack: observed_module.WorkerStack
+    observed: observed_module.Observed, stack: observed_module.WorkerGroup
 ) -> str:
     """Return why nothing may be changed at this moment."""
     reason = control_plane_healing.obstacle(observed, stack.stack)
@@ -176,7 +176,7 @@ def _is_unfinished(
 
     Where Heat has failed, Magnum does: another attempt has its time.
     """
-    for one in observed.stacks:
+    for one in observed.held:
         found = observed_module.state_of(one)
         if not remedy.heals(observed, found):
             continue

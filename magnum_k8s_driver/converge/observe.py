@@ -11,6 +11,7 @@ from magnum_k8s_driver.converge import evidence
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import sealing
 from magnum_k8s_driver.model import board
+from magnum_k8s_driver.model import names
 from magnum_k8s_driver.model import orders
 from magnum_k8s_driver.model import record as record_module
 from magnum_k8s_driver.model import sealed
@@ -52,11 +53,7 @@ def observe(
     cluster = _cluster_stack(
         cloud, record, now, None if deleting else read_board_key
     )
-    workers = {}
-    for group in record.workers:
-        found = _worker_stack(cloud, record, now, group)
-        if found is not None:
-            workers[group.uuid] = found
+    workers = _workers(cloud, record, now)
     no_stack = cluster is None and not workers
     user_data, servers = _user_data_and_servers(cloud, record)
     looked = observed_module.Observed(
@@ -193,19 +190,44 @@ def _standing_orders(
         return None
 
 
+def _workers(
+    cloud: cloud_module.Cloud, record: record_module.ClusterRecord, now: float
+) -> dict[str, observed_module.WorkerGroup]:
+    """Read the stacks of all worker groups that have any."""
+    found = {}
+    live = cloud.heat.tagged(names.stack_tag(record.uuid))
+    for group in record.workers:
+        anchor = record.group_stack_name(group)
+        further = {
+            names.part_index(anchor, name): stack_id
+            for name, stack_id in live.items()
+            if names.part_index(anchor, name)
+        }
+        first = group.stack_id
+        if first is None or first in further.values():
+            # Magnum knows the first of those that are left.
+            first = cloud.heat.find(anchor)
+        parts = [
+            _worker_stack(cloud, stack_id, now, index)
+            for index, stack_id in ((0, first), *sorted(further.items()))
+            if stack_id
+        ]
+        kept = tuple(one for one in parts if one is not None)
+        if kept:
+            found[group.uuid] = observed_module.WorkerGroup(kept)
+    return found
+
+
 def _worker_stack(
-    cloud: cloud_module.Cloud,
-    record: record_module.ClusterRecord,
-    now: float,
-    group: record_module.GroupRecord,
+    cloud: cloud_module.Cloud, stack_id: str, now: float, index: int
 ) -> observed_module.WorkerStack | None:
-    name = record.group_stack_name(group)
-    stack = _stack(cloud.heat, group.stack_id, name, now)
+    stack = _stack(cloud.heat, stack_id, "", now)
     if stack is None:
         return None
     return observed_module.WorkerStack(
         stack=stack,
         state=state_module.read_stack_state(stack.parameters),
+        index=index,
         failures=_failures(cloud.heat, stack),
     )
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything a plan or a report is made from: one look at the world."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import dataclasses
+import functools
+from typing import Any
 
 from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import members
@@ -21,14 +23,68 @@ DIGEST_STALE_SECONDS = 960.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerStack:
-    """The stack of a worker group."""
+    """One stack of a worker group."""
 
     stack: heat.Stack
     state: state_module.StackState
+    """Of the members it holds."""
+    index: int = 0
+    """0 for the anchor, see ``model.names.group_stack_name``."""
     failures: tuple[heat.StackResource, ...] = ()
     """Failed resources, deepest first; only looked up for failed stacks."""
     pending: tuple[heat.StackResource, ...] = ()
     """What Heat works on; only looked up when it has taken long."""
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkerGroup:
+    """All stacks of a worker group, most often one.
+
+    Together they look like one stack that holds all members.
+    """
+
+    parts: tuple[WorkerStack, ...]
+    """At least one; the anchor first, unless it is gone."""
+
+    @functools.cached_property
+    def stack(self) -> heat.Stack:
+        """The first stack, as far along as all of them."""
+        stacks = [one.stack for one in self.parts]
+        if len(stacks) == 1:
+            return stacks[0]
+        phase, reason = heat.StackPhase.COMPLETE, stacks[0].reason
+        # While Heat works on one, another one's failure has to wait: who is
+        # lost and who is to come is known when all have ended.
+        for worst in (heat.StackPhase.FAILED, heat.StackPhase.IN_PROGRESS):
+            for one in stacks:
+                if one.phase is worst:
+                    phase, reason = worst, one.reason
+        return dataclasses.replace(
+            stacks[0],
+            phase=phase,
+            reason=reason,
+            updated=max(one.updated or one.created for one in stacks),
+        )
+
+    @functools.cached_property
+    def state(self) -> state_module.StackState:
+        """What the stacks remember, as one."""
+        return state_module.merged([one.state for one in self.parts])
+
+    def changed(
+        self, changes: Callable[[WorkerStack], Mapping[str, Any]]
+    ) -> "WorkerGroup":
+        """Return the group with fields of each stack changed."""
+        return WorkerGroup(
+            tuple(
+                dataclasses.replace(one, **changes(one)) for one in self.parts
+            )
+        )
+
+    @property
+    def failures(self) -> tuple[heat.StackResource, ...]:
+        """Failed resources of all stacks."""
+        return tuple(one for part in self.parts for one in part.failures)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +128,7 @@ class Observed:
     """Seconds since the epoch."""
     record: record_module.ClusterRecord
     cluster: ClusterStack | None
-    workers: Mapping[str, WorkerStack]
+    workers: Mapping[str, WorkerGroup]
     """By the group's UUID; groups without a stack are missing."""
     servers: Mapping[str, compute.Server]
     """By name, which is the Node's name."""
@@ -115,12 +171,19 @@ class Observed:
     def stacks(self) -> tuple["ClusterStack | WorkerStack", ...]:
         """Return the stacks that exist, the cluster's first."""
         first = () if self.cluster is None else (self.cluster,)
+        workers = self.workers.values()
+        return (*first, *(part for one in workers for part in one.parts))
+
+    @property
+    def held(self) -> tuple["ClusterStack | WorkerGroup", ...]:
+        """Return what holds the members of each group that has any."""
+        first = () if self.cluster is None else (self.cluster,)
         return (*first, *self.workers.values())
 
     @property
     def states(self) -> tuple[state_module.StackState, ...]:
-        """Return what each stack remembers."""
-        return tuple(state_of(one) for one in self.stacks)
+        """Return what is remembered of each group."""
+        return tuple(state_of(one) for one in self.held)
 
     @property
     def upgrade(self) -> state_module.UpgradeTarget | None:
@@ -146,8 +209,8 @@ class Observed:
         return newest
 
 
-def state_of(stack: ClusterStack | WorkerStack) -> state_module.StackState:
-    """Return what any stack of a cluster remembers."""
+def state_of(stack: ClusterStack | WorkerGroup) -> state_module.StackState:
+    """Return what is remembered of a group."""
     if isinstance(stack, ClusterStack):
         return stack.state.stack
     return stack.state

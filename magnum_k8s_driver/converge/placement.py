@@ -80,10 +80,10 @@ def _with_reasons(
         failures = _failures(cluster.failures, reasons)
         cluster = dataclasses.replace(cluster, failures=failures)
     workers = {
-        uuid: dataclasses.replace(
-            one, failures=_failures(one.failures, reasons)
+        uuid: group.changed(
+            lambda part: {"failures": _failures(part.failures, reasons)}
         )
-        for uuid, one in found.workers.items()
+        for uuid, group in found.workers.items()
     }
     servers = {
         name: dataclasses.replace(

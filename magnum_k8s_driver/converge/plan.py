@@ -11,7 +11,9 @@ import dataclasses
 import re
 
 from magnum_k8s_driver.converge import actions
+from magnum_k8s_driver.converge import awaited
 from magnum_k8s_driver.converge import control_plane
+from magnum_k8s_driver.converge import deletion
 from magnum_k8s_driver.converge import dispatch
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import readiness
@@ -43,7 +45,7 @@ def plan(
     """Return the next actions towards what Magnum's records ask for."""
     intent = observed.record.intent
     if intent is record.Intent.DELETE:
-        return _delete(observed)
+        return deletion.steps(observed)
     if intent is record.Intent.CREATE:
         return _create(observed, limits)
     if intent is record.Intent.UPDATE:
@@ -73,7 +75,26 @@ def _create(
         for group in observed.record.workers
         if group.uuid not in observed.workers
     ]
-    return (*found, *_housekeeping(observed, found, limits))
+    return (
+        *found,
+        *_unmade(observed),
+        *_housekeeping(observed, found, limits),
+    )
+
+
+def _unmade(
+    observed: observed_module.Observed,
+) -> list[actions.ChangeMembers]:
+    """Return what makes members for which there was no stack yet."""
+    return [
+        actions.ChangeMembers(
+            group_uuid=group.uuid,
+            generation=observed.workers[group.uuid].state.generation,
+            add=awaited.unmade(observed, group),
+        )
+        for group in observed.record.workers
+        if awaited.unmade(observed, group)
+    ]
 
 
 def _update(
@@ -95,8 +116,8 @@ def _update(
             continue
         stack = observed.workers.get(group.uuid)
         if group.intent is record.Intent.DELETE:
-            if stack is not None and not _deleting(stack.stack):
-                found.append(actions.DeleteStack(stack_id=stack.stack.id))
+            if stack is not None:
+                found += deletion.of_group(stack, again=False)
         elif stack is None:
             if not _busy(cluster.stack):
                 found.append(actions.CreateWorkerStack(group_uuid=group.uuid))
@@ -331,52 +352,5 @@ def _state_of(
     return observed.cluster.state.stack
 
 
-def _delete(
-    observed: observed_module.Observed,
-) -> tuple[actions.Action, ...]:
-    """Return the next step of: silence, empty, workers, cluster, rest.
-
-    When a user asks again, so is Heat: an engine that died leaves a stack
-    DELETE_IN_PROGRESS that nobody works on.
-    """
-    found: list[actions.Action] = []
-    if observed.cluster is not None or observed.workers:
-        found.append(actions.DisableIdentity())
-    if observed.load_balancers:
-        found.append(
-            actions.RemoveLeftovers(leftovers=observed.load_balancers)
-        )
-        return tuple(found)
-    if observed.workers:
-        # The network in the cluster stack cannot go before its users.
-        found += [
-            actions.DeleteStack(stack_id=one.stack.id)
-            for one in observed.workers.values()
-            if observed.asked or not _deleting(one.stack)
-        ]
-        return tuple(found)
-    if observed.cluster is not None:
-        if observed.asked or not _deleting(observed.cluster.stack):
-            if observed.leftovers:
-                found.append(
-                    actions.RemoveLeftovers(leftovers=observed.leftovers)
-                )
-            if observed.rotation is not None:
-                found.append(actions.DiscardRotation())
-            found.append(
-                actions.DeleteStack(stack_id=observed.cluster.stack.id)
-            )
-        return tuple(found)
-    if observed.leftovers:
-        return (actions.RemoveLeftovers(leftovers=observed.leftovers),)
-    if observed.user_data:
-        return (actions.DropUserData(config_ids=tuple(observed.user_data)),)
-    return (actions.ForgetCluster(),)
-
-
 def _busy(stack: heat.Stack) -> bool:
     return stack.phase is heat.StackPhase.IN_PROGRESS
-
-
-def _deleting(stack: heat.Stack) -> bool:
-    return _busy(stack) and stack.action is heat.StackAction.DELETE

@@ -9,6 +9,7 @@ it said and what to do.
 import dataclasses
 
 from magnum_k8s_driver.converge import addon_states
+from magnum_k8s_driver.converge import awaited
 from magnum_k8s_driver.converge import control_plane
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import operation
@@ -16,7 +17,6 @@ from magnum_k8s_driver.converge import readiness
 from magnum_k8s_driver.converge import remedy
 from magnum_k8s_driver.converge import resize
 from magnum_k8s_driver.converge import rotation
-from magnum_k8s_driver.converge import sealing
 from magnum_k8s_driver.converge import sentences
 from magnum_k8s_driver.converge import standing
 from magnum_k8s_driver.converge import upgrade
@@ -85,7 +85,7 @@ def report(
             group.uuid: _group(observed, group, outcome, reason)
             for group in observed.record.groups
         },
-        awaited=sealing.is_awaited(observed),
+        awaited=awaited.is_awaited(observed),
         operation=operation.kind(observed),
         started=operation.started(observed),
         seen=observed.now,
@@ -211,10 +211,9 @@ def _deleted(
 
 def _left(observed: observed_module.Observed) -> list[str]:
     found = [str(one) for one in observed.load_balancers]
-    stacks = [one.stack for one in observed.workers.values()]
-    if observed.cluster is not None:
-        stacks.append(observed.cluster.stack)
-    for stack in stacks:
+    workers = [one for one in observed.stacks if one is not observed.cluster]
+    cluster = [] if observed.cluster is None else [observed.cluster]
+    for stack in (one.stack for one in (*workers, *cluster)):
         text = f"stack {stack.name}"
         if stack.phase is heat.StackPhase.FAILED:
             words = causes.with_cure(_deepest(observed, stack))

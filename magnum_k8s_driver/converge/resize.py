@@ -82,7 +82,7 @@ def change(
 
 def _must_wait(
     observed: observed_module.Observed,
-    stack: observed_module.WorkerStack,
+    stack: observed_module.WorkerGroup,
     asked: record.Removal | None,
 ) -> bool:
     """Tell whether Heat is at work, or failed and nobody said "go on"."""

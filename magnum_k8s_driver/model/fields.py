@@ -11,6 +11,8 @@ import dataclasses
 from magnum_k8s_driver.model import spec as spec_module
 
 DEFAULT_CNI = "calico"
+MEMBERS_PER_STACK = 20
+"""See doc/source/contributor/bench.rst for why."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,3 +85,5 @@ class Site:
     version must be asked for."""
     seals_secrets: bool = True
     """Secrets do not travel in user data."""
+    members_per_stack: int = MEMBERS_PER_STACK
+    """Workers that one Heat stack of a group holds at most; 0: any number."""

@@ -2,14 +2,12 @@
 """From the fields of one node group to its specification."""
 
 from collections.abc import Mapping
-import dataclasses
-
+from magnum_k8s_driver.model import checks as checks_module
 from magnum_k8s_driver.model import facts as facts_module
 from magnum_k8s_driver.model import fields
+from magnum_k8s_driver.model import group_version
 from magnum_k8s_driver.model import labels as labels_module
-from magnum_k8s_driver.model import problems as problems_module
 from magnum_k8s_driver.model import spec as spec_module
-from magnum_k8s_driver.model import version as version_module
 
 CONTROL_PLANE_COUNTS = (1, 3, 5, 7)
 """Odd, because etcd with 2n nodes survives no more losses than with 2n-1."""
@@ -43,24 +41,8 @@ def effective_labels(
     return {**cluster.labels, **group.labels}
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Checks:
-    """Everything needed to check a group, and where problems are put."""
-
-    cluster: fields.ClusterInputs
-    facts: facts_module.CloudFacts
-    site: fields.Site
-    problems: list[problems_module.Problem]
-
-    def tell(self, subject: str, sentence: str) -> None:
-        """Note a problem."""
-        self.problems.append(
-            problems_module.Problem(subject=subject, sentence=sentence)
-        )
-
-
 def node_group(
-    group: fields.NodeGroupInputs, checks: Checks
+    group: fields.NodeGroupInputs, checks: checks_module.Checks
 ) -> spec_module.NodeGroupSpec:
     """Return the group's specification.
 
@@ -86,11 +68,12 @@ def node_group(
         image_id=image.id if image else "",
         image_name=image.name if image else "",
         distro=image.distro if image else "",
-        image_kubernetes_version=_baked(image),
+        image_kubernetes_version=group_version.baked(image),
         flavor_id=flavor.id if flavor else "",
-        kubernetes_version=_version(group, labels, image, checks),
+        kubernetes_version=group_version.version(group, labels, image, checks),
         availability_zone=labels.availability_zone,
         server_group_policy=labels.server_group_policy,
+        members_per_stack=_members_per_stack(group, labels, checks),
         boot_volume=volumes[0],
         container_volume=volumes[1],
         etcd_volume=volumes[2],
@@ -102,7 +85,7 @@ def node_group(
 
 
 def _image(
-    group: fields.NodeGroupInputs, checks: Checks
+    group: fields.NodeGroupInputs, checks: checks_module.Checks
 ) -> facts_module.ImageFacts | None:
     image = facts_module.lookup(checks.facts.images, group.image)
     subject = f"image {group.image}"
@@ -130,7 +113,7 @@ def _image(
 
 
 def _flavor(
-    group: fields.NodeGroupInputs, checks: Checks
+    group: fields.NodeGroupInputs, checks: checks_module.Checks
 ) -> facts_module.FlavorFacts | None:
     flavor = facts_module.lookup(checks.facts.flavors, group.flavor)
     subject = f"flavor {group.flavor}"
@@ -168,7 +151,7 @@ _Volumes = tuple[
 def _volumes(
     group: fields.NodeGroupInputs,
     labels: labels_module.Labels,
-    checks: Checks,
+    checks: checks_module.Checks,
 ) -> _Volumes:
     """Return root, container and etcd volume."""
     control_plane = group.role is spec_module.Role.CONTROL_PLANE
@@ -218,7 +201,7 @@ def _check_root_disk(
     image: facts_module.ImageFacts | None,
     flavor: facts_module.FlavorFacts | None,
     boot_volume: spec_module.VolumeSpec | None,
-    checks: Checks,
+    checks: checks_module.Checks,
 ) -> None:
     if image is None or flavor is None:
         return
@@ -254,7 +237,9 @@ def _check_root_disk(
         )
 
 
-def _check_zone(labels: labels_module.Labels, checks: Checks) -> None:
+def _check_zone(
+    labels: labels_module.Labels, checks: checks_module.Checks
+) -> None:
     zone = labels.availability_zone
     known = checks.facts.availability_zones
     # 'zone:host' picks a hypervisor and is Nova's to refuse.
@@ -269,7 +254,7 @@ def _check_zone(labels: labels_module.Labels, checks: Checks) -> None:
 def _check_counts(
     group: fields.NodeGroupInputs,
     labels: labels_module.Labels,
-    checks: Checks,
+    checks: checks_module.Checks,
 ) -> None:
     subject = f"node group {group.name}"
     if group.role is spec_module.Role.CONTROL_PLANE:
@@ -296,69 +281,20 @@ def _check_counts(
         )
 
 
-def _baked(image: facts_module.ImageFacts | None) -> str | None:
-    if image is None or not image.kubernetes_version:
-        return None
-    try:
-        return str(
-            version_module.KubernetesVersion.parse(image.kubernetes_version)
-        )
-    except ValueError:
-        return None
-
-
-def _version(
+def _members_per_stack(
     group: fields.NodeGroupInputs,
     labels: labels_module.Labels,
-    image: facts_module.ImageFacts | None,
-    checks: Checks,
-) -> str:
-    """Return the version of the group's nodes.
+    checks: checks_module.Checks,
+) -> int:
+    """Return how many members a stack of the group may have, 0: any number.
 
-    The label wins, then what is baked into the image, then the newest the
-    driver knows. With both, the minors must agree: such an image brings
-    binaries, packages and images of its own minor. Another patch is
-    downloaded by the node program.
+    The upstream autoscaler, which only scales groups that have a maximum,
+    looks for machines in a group's anchor only (``magnum_manager_impl.go``).
     """
-    baked = _baked(image)
-    if image is not None and image.kubernetes_version and baked is None:
-        checks.tell(
-            f"image {group.image}",
-            f"Image {image.name} has the property kube_version "
-            f"{image.kubernetes_version[:40]!r} but it must be a Kubernetes "
-            "version such as v1.36.4.",
-        )
-    newest = list(checks.site.kubernetes_versions.values())
-    text = labels.kube_tag or baked or (newest[-1] if newest else "")
-    subject = "label kube_tag" if labels.kube_tag else f"image {group.image}"
-    if not text:
-        checks.tell("label kube_tag", "Set the label kube_tag.")
-        return ""
-    wanted = version_module.KubernetesVersion.parse(text)
-    minors = tuple(checks.site.kubernetes_versions)
-    if minors:
-        checks.problems.extend(
-            version_module.support_problems(wanted, minors, subject)
-        )
-    if baked and image is not None:
-        _check_baked(baked, wanted, image, checks)
-    return str(wanted)
-
-
-def _check_baked(
-    baked: str,
-    wanted: version_module.KubernetesVersion,
-    image: facts_module.ImageFacts,
-    checks: Checks,
-) -> None:
-    holds = version_module.KubernetesVersion.parse(baked)
-    if holds.minor != wanted.minor:
-        checks.tell(
-            "label kube_tag",
-            f"Label kube_tag asks for {wanted} but image {image.name} holds "
-            f"Kubernetes {holds}; choose an image of {wanted.minor} or a "
-            "plain one.",
-        )
+    maxima = group.max_count, labels.max_node_count
+    if labels.auto_scaling_enabled or maxima != (None, None):
+        return 0
+    return checks.site.members_per_stack
 
 
 def _floating_ip(
@@ -378,7 +314,7 @@ def _node_labels(group: fields.NodeGroupInputs) -> Mapping[str, str]:
 
 
 def _taints(
-    group: fields.NodeGroupInputs, checks: Checks
+    group: fields.NodeGroupInputs, checks: checks_module.Checks
 ) -> tuple[spec_module.Taint, ...]:
     taints = []
     for entry in group.node_taints:

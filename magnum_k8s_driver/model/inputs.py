@@ -9,6 +9,7 @@ import re
 
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.model import addon_rules
+from magnum_k8s_driver.model import checks as checks_module
 from magnum_k8s_driver.model import facts as facts_module
 from magnum_k8s_driver.model import fields
 from magnum_k8s_driver.model import group_spec
@@ -127,7 +128,7 @@ def draft(
     the cluster would need, so that all problems can be told together. None
     instead of a specification when there is no control plane.
     """
-    checks = group_spec.Checks(
+    checks = checks_module.Checks(
         cluster=inputs, facts=facts, site=site or Site(), problems=[]
     )
     parsed = labels_module.parse(inputs.labels, checks.site.label_defaults)
@@ -165,7 +166,7 @@ def draft(
 
 
 def _groups(
-    checks: group_spec.Checks,
+    checks: checks_module.Checks,
 ) -> tuple[list[spec_module.NodeGroupSpec], list[spec_module.NodeGroupSpec]]:
     """Return control planes, of which there must be one, and workers."""
     by_role: dict[spec_module.Role, list[spec_module.NodeGroupSpec]] = {
@@ -183,7 +184,7 @@ def _groups(
     return control_planes, by_role[spec_module.Role.WORKER]
 
 
-def _check_refused(checks: group_spec.Checks) -> None:
+def _check_refused(checks: checks_module.Checks) -> None:
     """Tell about fields whose value this driver does not offer."""
     inputs = checks.cluster
     if len(inputs.name) > MAX_NAME:
@@ -205,7 +206,7 @@ def _check_refused(checks: group_spec.Checks) -> None:
     _check_storage_and_registry(checks)
 
 
-def _check_storage_and_registry(checks: group_spec.Checks) -> None:
+def _check_storage_and_registry(checks: checks_module.Checks) -> None:
     inputs = checks.cluster
     if inputs.volume_driver == "cinder" and not checks.facts.block_storage:
         checks.tell(
@@ -229,7 +230,7 @@ def _check_storage_and_registry(checks: group_spec.Checks) -> None:
         )
 
 
-def _public_key(checks: group_spec.Checks) -> str:
+def _public_key(checks: checks_module.Checks) -> str:
     """Return the key to install; the one of the cluster's stack wins."""
     name, facts = checks.cluster.keypair, checks.facts
     if facts.known_public_key is not None:
@@ -253,7 +254,7 @@ def _public_key(checks: group_spec.Checks) -> str:
 def _check_skew(
     control_planes: list[spec_module.NodeGroupSpec],
     workers: list[spec_module.NodeGroupSpec],
-    checks: group_spec.Checks,
+    checks: checks_module.Checks,
 ) -> None:
     parse = version_module.KubernetesVersion.parse
     if not control_planes or not control_planes[0].kubernetes_version:

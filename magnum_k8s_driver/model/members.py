@@ -6,7 +6,7 @@ conductor. A member's name is never used again: Heat would replace a failed
 server of that name with its old orders.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 import enum
 import json
@@ -145,3 +145,56 @@ class Members:
                 for one in data["members"]
             ),
         )
+
+
+def joined(shares: Sequence[Members]) -> Members:
+    """Return the members of several stacks of a group as one list."""
+    return Members(
+        next_index=max(one.next_index for one in shares),
+        all=tuple(
+            sorted(
+                (member for one in shares for member in one.all),
+                key=lambda member: int(member.name),
+            )
+        ),
+    )
+
+
+def shared_out(
+    whole: Members, before: Sequence[Members], limit: int
+) -> tuple[Members, ...]:
+    """Return which stack of a group holds which of its members.
+
+    Members stay where they are. New ones fill as few stacks as they can:
+    first those that lose members in the same change, then those with the
+    fewest, since Heat looks at every member of a stack that it changes, and
+    then further ones.
+
+    :param before: the stacks that exist, in their order.
+    :param limit: members of a stack, 0 for any number.
+    """
+    known = {name for one in before for name in one.names}
+    kept = set(whole.names) & known
+    shares = [
+        [member for member in whole.all if member.name in one.names]
+        for one in before
+    ]
+    new = [member for member in whole.all if member.name not in kept]
+    most = limit or len(whole.all)
+    order = sorted(
+        range(len(before)),
+        key=lambda index: (
+            len(shares[index]) == len(before[index].all),
+            len(shares[index]),
+        ),
+    )
+    for index in order:
+        room = max(most - len(shares[index]), 0)
+        shares[index] += new[:room]
+        del new[:room]
+    while new:
+        shares.append(new[:most])
+        del new[:most]
+    return tuple(
+        Members(next_index=whole.next_index, all=tuple(one)) for one in shares
+    )

@@ -55,6 +55,20 @@ def group_stack_name(
     return f"{name}-part{index}" if index else name
 
 
+def part_index(anchor: str, name: str) -> int:
+    """Return which further stack of a group a name is, 0 for none.
+
+    :param anchor: name of the group's anchor stack.
+    """
+    found = re.fullmatch(f"{re.escape(anchor)}-part([1-9][0-9]*)", name)
+    return int(found[1]) if found else 0
+
+
+def stack_tag(cluster_uuid: str) -> str:
+    """Return the tag that all stacks of a cluster carry."""
+    return f"magnum-cluster-{cluster_uuid}"
+
+
 def server_name(
     prefix: str, group_name: str, group_uuid: str, member: str
 ) -> str:

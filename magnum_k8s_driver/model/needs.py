@@ -6,6 +6,7 @@ templates make and compares.
 """
 
 from collections.abc import Mapping
+import math
 
 from magnum_k8s_driver.model import facts as facts_module
 from magnum_k8s_driver.model import quota
@@ -76,14 +77,17 @@ def nodes(
     """
     volumes = _volumes(one)
     floating = _floating(spec, one)
+    in_one = min(most, one.members_per_stack or most)
     each = {
         f"{quota.COMPUTE}.server_group_members": most,
         f"{quota.COMPUTE}.metadata_items": METADATA_ITEMS + len(volumes),
-        f"{quota.HEAT}.resources": _resources(spec, one, most),
+        f"{quota.HEAT}.resources": _resources(spec, one, in_one),
     }
     if more <= 0:
         return quota.Needs()
     totals = {
+        f"{quota.HEAT}.stacks": _further(one, most)
+        - _further(one, most - more),
         f"{quota.COMPUTE}.instances": more,
         f"{quota.NETWORK}.port": more,
         f"{quota.NETWORK}.floatingip": more * floating,
@@ -96,6 +100,13 @@ def nodes(
         totals[f"{quota.BALANCING}.member"] = more
     found = quota.Needs(totals=_positive(totals), each=each)
     return quota.total([found, *(_volume(v, more) for v in volumes)])
+
+
+def _further(one: spec_module.NodeGroupSpec, count: int) -> int:
+    """Return how many stacks besides its anchor a group of a size needs."""
+    if not one.members_per_stack:
+        return 0
+    return max(math.ceil(count / one.members_per_stack) - 1, 0)
 
 
 def surge(

@@ -4,9 +4,9 @@
 import ipaddress
 import re
 
+from magnum_k8s_driver.model import checks as checks_module
 from magnum_k8s_driver.model import facts as facts_module
 from magnum_k8s_driver.model import fields
-from magnum_k8s_driver.model import group_spec
 from magnum_k8s_driver.model import labels as labels_module
 from magnum_k8s_driver.model import spec as spec_module
 
@@ -28,7 +28,7 @@ _PROXY_URL = re.compile(r"https?://[^\s\"'`$\\<>]{1,240}")
 
 
 def network(
-    labels: labels_module.Labels, checks: group_spec.Checks
+    labels: labels_module.Labels, checks: checks_module.Checks
 ) -> spec_module.NetworkSpec:
     """Return where nodes, pods and Services live; see ``node_group``."""
     cluster = checks.cluster
@@ -56,7 +56,7 @@ def network(
 
 
 def endpoint(
-    labels: labels_module.Labels, checks: group_spec.Checks
+    labels: labels_module.Labels, checks: checks_module.Checks
 ) -> spec_module.EndpointSpec:
     """Return how the API server is reached; see ``node_group``."""
     cluster = checks.cluster
@@ -82,7 +82,7 @@ def endpoint(
 
 
 def proxy(
-    network_spec: spec_module.NetworkSpec, checks: group_spec.Checks
+    network_spec: spec_module.NetworkSpec, checks: checks_module.Checks
 ) -> spec_module.ProxySpec:
     """Return the proxies of the nodes.
 
@@ -114,7 +114,7 @@ def proxy(
     )
 
 
-def _external_network(checks: group_spec.Checks) -> str:
+def _external_network(checks: checks_module.Checks) -> str:
     reference = checks.cluster.external_network
     subject = f"external network {reference}"
     if not reference:
@@ -133,7 +133,7 @@ def _external_network(checks: group_spec.Checks) -> str:
     return found.id
 
 
-def _subnet(checks: group_spec.Checks) -> facts_module.SubnetFacts | None:
+def _subnet(checks: checks_module.Checks) -> facts_module.SubnetFacts | None:
     """Return the existing subnet, None when the driver shall make one."""
     cluster = checks.cluster
     if cluster.fixed_subnet:
@@ -152,7 +152,7 @@ def _subnet(checks: group_spec.Checks) -> facts_module.SubnetFacts | None:
 
 
 def _named_subnet(
-    reference: str, checks: group_spec.Checks
+    reference: str, checks: checks_module.Checks
 ) -> facts_module.SubnetFacts | None:
     subnet = facts_module.lookup(checks.facts.subnets, reference)
     if isinstance(subnet, facts_module.Missing):
@@ -175,7 +175,7 @@ def _named_subnet(
 
 
 def _only_subnet(
-    reference: str, checks: group_spec.Checks
+    reference: str, checks: checks_module.Checks
 ) -> facts_module.SubnetFacts | None:
     found = facts_module.lookup(checks.facts.networks, reference)
     if isinstance(found, facts_module.Missing):
@@ -195,14 +195,14 @@ def _only_subnet(
 def _tell_network(
     reference: str,
     missing: facts_module.Missing,
-    checks: group_spec.Checks,
+    checks: checks_module.Checks,
 ) -> None:
     checks.tell(
         f"network {reference}", f"Network {reference} {missing.reason}."
     )
 
 
-def _nameservers(checks: group_spec.Checks) -> tuple[str, ...]:
+def _nameservers(checks: checks_module.Checks) -> tuple[str, ...]:
     servers = []
     for part in checks.cluster.dns_nameserver.split(","):
         text = part.strip()
@@ -220,7 +220,7 @@ def _nameservers(checks: group_spec.Checks) -> tuple[str, ...]:
 
 
 def _pod_cidr(
-    cni: str, labels: labels_module.Labels, checks: group_spec.Checks
+    cni: str, labels: labels_module.Labels, checks: checks_module.Checks
 ) -> str:
     name, cidr, node_length = {
         "cilium": (
@@ -249,7 +249,7 @@ def _pod_cidr(
 
 
 def _check_overlaps(
-    spec: spec_module.NetworkSpec, checks: group_spec.Checks
+    spec: spec_module.NetworkSpec, checks: checks_module.Checks
 ) -> None:
     ranges = [
         ("node network", spec.subnet_cidr),
@@ -271,7 +271,7 @@ def _check_overlaps(
 def _check_addresses(
     spec: spec_module.NetworkSpec,
     subnet: facts_module.SubnetFacts | None,
-    checks: group_spec.Checks,
+    checks: checks_module.Checks,
 ) -> None:
     """Tell when the nodes' network has not enough addresses for them.
 
@@ -297,7 +297,7 @@ def _check_addresses(
 
 
 def _check_provider(
-    labels: labels_module.Labels, checks: group_spec.Checks
+    labels: labels_module.Labels, checks: checks_module.Checks
 ) -> None:
     if not checks.facts.load_balancing:
         checks.tell(
@@ -316,7 +316,9 @@ def _check_provider(
         )
 
 
-def _algorithm(labels: labels_module.Labels, checks: group_spec.Checks) -> str:
+def _algorithm(
+    labels: labels_module.Labels, checks: checks_module.Checks
+) -> str:
     # ovn-octavia-provider's documentation: "SOURCE_IP_PORT" only.
     only = "SOURCE_IP_PORT" if labels.octavia_provider == "ovn" else ""
     wanted = labels.octavia_lb_algorithm

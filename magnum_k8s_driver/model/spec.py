@@ -61,6 +61,9 @@ class NodeGroupSpec:
     availability_zone: str = ""
     """Empty: Nova chooses."""
     server_group_policy: str = "soft-anti-affinity"
+    members_per_stack: int = 0
+    """Workers that one Heat stack of the group holds at most, further ones
+    go into further stacks; 0: one stack holds all."""
     boot_volume: VolumeSpec | None = None
     """None boots from the image on the hypervisor's disk."""
     container_volume: VolumeSpec | None = None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What must survive the conductor: it lives in parameters of the stacks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 import json
 from typing import Any
@@ -167,6 +167,26 @@ class StackState:
         return dataclasses.replace(
             self, generation=self.generation + 1, **changes
         )
+
+
+def merged(states: Sequence[StackState]) -> StackState:
+    """Return what several stacks of one group remember, as one.
+
+    Each was told when its own members changed: the newest knows how the
+    group was last changed.
+
+    :param states: at least one.
+    """
+    if len(states) == 1:
+        return states[0]
+    newest = max(states, key=lambda one: one.generation)
+    healings = [one.healing for one in states if one.healing is not None]
+    return StackState(
+        generation=newest.generation,
+        operation=newest.operation,
+        members=members_module.joined([one.members for one in states]),
+        healing=max(healings, key=lambda one: one.started, default=None),
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

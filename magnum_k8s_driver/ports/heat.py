@@ -97,6 +97,12 @@ class HeatPort(Protocol):
     def find(self, name: str) -> str | None:
         """Return the id of the live stack of that name in the project."""
 
+    def tagged(self, tag: str) -> Mapping[str, str]:
+        """Return name -> id of the project's stacks with a tag.
+
+        Nested stacks are not among them.
+        """
+
     def show(self, stack_id: str, *, outputs: bool = False) -> Stack | None:
         """Return the stack, None when it is gone or DELETE_COMPLETE."""
 

@@ -36,6 +36,15 @@ class SdkHeat:
         stack = self.show(path.rsplit("/", 1)[-1]) if path else None
         return stack.id if stack else None
 
+    def tagged(self, tag: str) -> Mapping[str, str]:
+        """Return name -> id of the project's stacks with a tag."""
+        document = self._rest.find("/stacks", {"tags": tag})
+        return {
+            one["stack_name"]: one["id"]
+            for one in (document or {}).get("stacks", ())
+            if one["stack_status"] != "DELETE_COMPLETE"
+        }
+
     def show(
         self, stack_id: str, *, outputs: bool = False
     ) -> heat.Stack | None:

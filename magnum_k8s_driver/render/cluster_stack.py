@@ -77,7 +77,7 @@ def template() -> dict[str, Any]:
 
 def stack_tags(cluster_uuid: str) -> tuple[str, ...]:
     """Return the tags that all stacks of a cluster carry."""
-    return ("magnum-k8s-driver", f"magnum-cluster-{cluster_uuid}")
+    return ("magnum-k8s-driver", names.stack_tag(cluster_uuid))
 
 
 def _files(

@@ -24,21 +24,29 @@ _NESTED_PARAMETERS = (
 )
 
 
+SERVER_GROUP = "server_group"
+"""The resource of an anchor stack that all stacks of its group share."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Attachment:
-    """What a worker stack takes from the cluster stack's outputs."""
+    """What a worker stack takes from the stacks before it."""
 
     network_id: str
     subnet_id: str
     security_group_id: str
+    server_group_id: str = ""
+    """Of the group's anchor stack; empty for that itself."""
 
 
 def stack_name(
-    spec: spec_module.ClusterSpec, group: spec_module.NodeGroupSpec
+    spec: spec_module.ClusterSpec,
+    group: spec_module.NodeGroupSpec,
+    index: int = 0,
 ) -> str:
-    """Return the name of the group's stack."""
+    """Return the name of a stack of the group."""
     prefix = names.cluster_prefix(spec.name, spec.uuid)
-    return names.group_stack_name(prefix, group.name, group.uuid)
+    return names.group_stack_name(prefix, group.name, group.uuid, index)
 
 
 def request(
@@ -47,11 +55,12 @@ def request(
     state: state_module.StackState,
     attachment: Attachment,
     *,
+    index: int = 0,
     timeout_minutes: int,
 ) -> heat.StackRequest:
-    """Return the group's stack with all its members."""
+    """Return a stack of the group with the members it holds."""
     return heat.StackRequest(
-        name=stack_name(spec, group),
+        name=stack_name(spec, group, index),
         template=template(),
         files=_files(spec, group, state.members),
         parameters={
@@ -62,6 +71,7 @@ def request(
             "subnet": attachment.subnet_id,
             "security_group": attachment.security_group_id,
             "server_group_policy": group.server_group_policy,
+            "shared_server_group": attachment.server_group_id,
         },
         tags=cluster_stack.stack_tags(spec.uuid),
         timeout_minutes=timeout_minutes,

@@ -95,6 +95,10 @@ class FakeHeat:
         stack = self._named(name)
         return stack.id if stack else None
 
+    def tagged(self, tag: str) -> Mapping[str, str]:
+        """See the port."""
+        return {one.name: one.id for one in self.live() if tag in one.tags}
+
     def show(
         self, stack_id: str, *, outputs: bool = False
     ) -> heat.Stack | None:

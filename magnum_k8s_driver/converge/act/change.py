@@ -6,18 +6,22 @@ import dataclasses
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.converge import actions
 from magnum_k8s_driver.converge import remedy
+from magnum_k8s_driver.converge.act import groups
 from magnum_k8s_driver.converge.act import orders
 from magnum_k8s_driver.converge.act import scene as scene_module
 from magnum_k8s_driver.converge.act import stacks
 from magnum_k8s_driver.model import members as members_module
+from magnum_k8s_driver.model import record as record_module
 from magnum_k8s_driver.model import state as state_module
-from magnum_k8s_driver.render import worker_stack
 
 
 def change_members(
     action: actions.ChangeMembers, scene: scene_module.Scene
 ) -> None:
     """Let members of a worker group come, drain and go."""
+    creating = scene.record.intent is record_module.Intent.CREATE
+    if creating and groups.is_unfinished(scene, action.group_uuid):
+        return
     spec = scene.load_spec()
     group = orders.current_group(scene, spec, action.group_uuid)
     stack = scene.observed.workers[action.group_uuid]
@@ -32,18 +36,12 @@ def change_members(
     kept = orders.with_new_workers(
         scene, spec, group, kept, action.add, operation
     )
-    timeout = scene.settings.update_timeout_minutes
-    update = worker_stack.update(
-        spec,
-        group,
-        stack.state.advanced(
-            members=kept,
-            operation=operation,
-            healing=action.healing or stack.state.healing,
-        ),
-        timeout_minutes=timeout,
+    state = stack.state.advanced(
+        members=kept,
+        operation=operation,
+        healing=action.healing or stack.state.healing,
     )
-    stacks.update(scene.cloud.heat, stack.stack.id, update, action.generation)
+    groups.change(scene, spec, group, state, action.generation)
 
 
 def change_control_plane(
@@ -97,6 +95,9 @@ def _new_operation(
     *,
     unasked: bool,
 ) -> state_module.Operation:
+    if scene.record.intent is record_module.Intent.CREATE:
+        # Of members that are yet to get a stack.
+        return orders.operation_after(scene, "create", before.generation)
     heals = unasked or remedy.heals(scene.observed, before)
     kind = state_module.HEAL if heals else "resize"
     return orders.operation_after(scene, kind, before.generation)
@@ -150,13 +151,13 @@ def upgrade_members(
     kept = orders.with_new_workers(
         scene, spec, group, kept, action.add, operation
     )
-    update = worker_stack.update(
+    groups.change(
+        scene,
         spec,
         group,
         state.advanced(members=kept, operation=operation),
-        timeout_minutes=scene.settings.update_timeout_minutes,
+        action.generation,
     )
-    stacks.update(scene.cloud.heat, worker.stack.id, update, action.generation)
 
 
 def commit_upgrade(

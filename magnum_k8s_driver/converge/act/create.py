@@ -5,13 +5,13 @@ import dataclasses
 
 from magnum_k8s_driver.converge import actions
 from magnum_k8s_driver.converge import secret as secret_module
+from magnum_k8s_driver.converge.act import groups
 from magnum_k8s_driver.converge.act import orders
 from magnum_k8s_driver.converge.act import scene as scene_module
 from magnum_k8s_driver.converge.act import stacks
 from magnum_k8s_driver.model import members as members_module
 from magnum_k8s_driver.model import state as state_module
 from magnum_k8s_driver.render import cluster_stack
-from magnum_k8s_driver.render import worker_stack
 
 
 def prepare_identity(
@@ -90,31 +90,18 @@ def create_control_plane(
 def create_worker_stack(
     action: actions.CreateWorkerStack, scene: scene_module.Scene
 ) -> None:
-    """Make the stack of one worker group."""
+    """Make the stacks of one worker group."""
     spec = scene.load_spec()
     group = orders.current_group(scene, spec, action.group_uuid)
-    cluster = scene.cluster
     operation = orders.create_operation(scene)
+    count = min(group.count, group.members_per_stack or group.count)
     members = orders.with_new_workers(
-        scene, spec, group, members_module.Members(), group.count, operation
+        scene, spec, group, members_module.Members(), count, operation
     )
-    outputs = cluster.stack.outputs
-    request = worker_stack.request(
-        spec,
-        group,
-        state_module.StackState(
-            generation=1,
-            operation=operation,
-            members=members,
-        ),
-        worker_stack.Attachment(
-            network_id=outputs["network_id"],
-            subnet_id=outputs["subnet_id"],
-            security_group_id=outputs["node_security_group_id"],
-        ),
-        timeout_minutes=scene.record.create_timeout_minutes,
+    state = state_module.StackState(
+        generation=1, operation=operation, members=members
     )
-    stacks.create(scene.cloud.heat, request)
+    groups.create(scene, spec, group, state)
 
 
 def record_initialised(

@@ -12,13 +12,13 @@ from magnum_k8s_driver.converge import rotation
 from magnum_k8s_driver.converge import secret as secret_module
 from magnum_k8s_driver.converge import trust
 from magnum_k8s_driver.converge import user_data
+from magnum_k8s_driver.converge.act import groups
 from magnum_k8s_driver.converge.act import orders
 from magnum_k8s_driver.converge.act import scene as scene_module
 from magnum_k8s_driver.converge.act import stacks
 from magnum_k8s_driver.model import renewal
 from magnum_k8s_driver.model import rotation as rotation_module
 from magnum_k8s_driver.model import state as state_module
-from magnum_k8s_driver.render import worker_stack
 
 LOG = logging.getLogger(__name__)
 
@@ -129,13 +129,13 @@ def tell_workers(
         scene, standing.phase.value, stack.state.generation
     )
     told = stack.state.members.trusting(standing.serial, operation.id)
-    update = worker_stack.update(
+    groups.change(
+        scene,
         spec,
         group,
         stack.state.advanced(members=told, operation=operation),
-        timeout_minutes=scene.settings.update_timeout_minutes,
+        action.generation,
     )
-    stacks.update(scene.cloud.heat, stack.stack.id, update, action.generation)
 
 
 def end_rotation(

@@ -233,8 +233,10 @@ class Invariants:
         _require(voters == control_planes, f"etcd: {voters}; {_told(row)}")
         servers = cloud.inventory("server *")
         _require(len(servers) == expected, f"{servers}; {_told(row)}")
-        stacks = cloud.inventory("stack *")
-        _require(len(stacks) == len(groups), f"{stacks}; {_told(row)}")
+        found = cloud.inventory("stack *")
+        # Large groups have further ones.
+        stacks = [one for one in found if "-part" not in one]
+        _require(len(stacks) == len(groups), f"{found}; {_told(row)}")
         for what in ("user", "secret"):
             found = cloud.inventory(f"{what} *")
             _require(len(found) == 1, f"{found}; {_told(row)}")
@@ -301,7 +303,7 @@ class Invariants:
                 parameters.get("members")
             )
             before = self._lists.get(stack_id, members_module.Members())
-            used = self._used.setdefault(stack_id, set())
+            used = self._used.setdefault(self._group(stack_id), set())
             new = set(listed.names) - set(before.names)
             _require(not new & used, f"names used again: {new & used}")
             used |= set(listed.names)
@@ -314,10 +316,15 @@ class Invariants:
             self._lists[stack_id] = listed
         self._accepted = len(accepted)
 
+    def _group(self, stack_id):
+        """Return the name of a stack, for further ones of the first."""
+        name = self._world.cloud.heat.stacks[stack_id].name
+        return name.partition("-part")[0]
+
     def _name(self, stack_id, before, listed):
         """Note which servers an update means to touch."""
         old = {one.name: one for one in before.all}
-        prefix = self._world.cloud.heat.stacks[stack_id].name
+        prefix = self._group(stack_id)
         # The cluster stack is named like the prefix of all others.
         is_group = "-worker" in prefix or prefix.count("-") > 1
         stem = prefix if is_group else f"{prefix}-cp"

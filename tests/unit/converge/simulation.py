@@ -167,6 +167,17 @@ class Simulation:
         )
         return self
 
+    def with_stacks_of(self, members):
+        """Return this simulation with few workers in each stack."""
+        self.spec = dataclasses.replace(
+            self.spec,
+            workers=tuple(
+                dataclasses.replace(one, members_per_stack=members)
+                for one in self.spec.workers
+            ),
+        )
+        return self
+
     def _load_spec(self, known_public_key):
         if self.refusal:
             raise self.refusal

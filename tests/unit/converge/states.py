@@ -251,11 +251,12 @@ def states(draw, intents=None):
     for group in record.workers:
         if record.prepared and draw(st.booleans()):
             stack, failures = draw(_stacks(record.group_stack_name(group)))
-            workers[group.uuid] = observed_module.WorkerStack(
+            part = observed_module.WorkerStack(
                 stack=stack,
                 state=_stack_state(draw, members[group.uuid]),
                 failures=failures,
             )
+            workers[group.uuid] = observed_module.WorkerGroup((part,))
     some = st.sampled_from(
         ((), (leftovers.Leftover(kind="port", id="p", name="x"),))
     )
@@ -458,11 +459,15 @@ def finished(**changes):
             boards={"0": board.Board(report=report, digest=digest)},
         ),
         workers={
-            samples.WORKER_UUID: observed_module.WorkerStack(
-                stack=_complete(f"{PREFIX}-worker"),
-                state=state_module.StackState(
-                    generation=1, operation=operation, members=worker
-                ),
+            samples.WORKER_UUID: observed_module.WorkerGroup(
+                (
+                    observed_module.WorkerStack(
+                        stack=_complete(f"{PREFIX}-worker"),
+                        state=state_module.StackState(
+                            generation=1, operation=operation, members=worker
+                        ),
+                    ),
+                )
             )
         },
         servers={

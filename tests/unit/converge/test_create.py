@@ -189,6 +189,8 @@ class TestKilled(testtools.TestCase):
         super().setUp()
         self.useFixture(Quick())
 
+    simulation = simulation.Simulation
+
     def assert_one_of_each(self, sim):
         inventory = sim.cloud.inventory()
         self.assertEqual(sorted(set(inventory)), sorted(inventory))
@@ -227,7 +229,7 @@ class TestKilled(testtools.TestCase):
         return sim.run()
 
     def test_create_at_every_call(self):
-        timeline = Timeline(simulation.Simulation())
+        timeline = Timeline(self.simulation())
         self.assertGreater(len(timeline.calls), 30)
         for number in timeline.calls:
             sim = timeline.enter(number)
@@ -236,7 +238,7 @@ class TestKilled(testtools.TestCase):
             self.assert_one_of_each(sim)
 
     def test_delete_at_every_call(self):
-        sim = simulation.Simulation()
+        sim = self.simulation()
         sim.run()
         sim.delete()
         timeline = Timeline(sim)
@@ -250,7 +252,7 @@ class TestKilled(testtools.TestCase):
 
     def test_many_kills(self):
         for seed in range(20):
-            sim = simulation.Simulation()
+            sim = self.simulation()
             written = self.run_with_kills(sim, kills=5, seed=seed)
             self.assertEqual(COMPLETE, written.outcome, written.reason)
             self.assert_one_of_each(sim)
@@ -260,7 +262,7 @@ class TestKilled(testtools.TestCase):
             self.assertEqual([], sim.cloud.inventory())
 
     def test_delete_overtakes_create_at_every_call(self):
-        timeline = Timeline(simulation.Simulation())
+        timeline = Timeline(self.simulation())
         for number in timeline.calls:
             sim = timeline.enter(number)
             sim.cloud.fail_call(number, Killed(), after=number % 2 == 0)

@@ -92,3 +92,39 @@ class TestMembers(testtools.TestCase):
         names = Members().next_names(200)
         members = Members().with_new(*(member(name) for name in names))
         self.assertLess(len(json.dumps(members.to_parameter())), 65_536)
+
+
+class TestSharedOut(testtools.TestCase):
+    """Which stack holds whom."""
+
+    @hypothesis.given(
+        st.lists(st.integers(0, 4), min_size=1, max_size=5),
+        st.integers(0, 9),
+        st.integers(0, 4),
+        st.data(),
+    )
+    @settings
+    def test_everybody_has_one_place(self, sizes, more, limit, data):
+        whole = Members()
+        before = []
+        for size in sizes:
+            new = [member(name) for name in whole.next_names(size)]
+            whole = whole.with_new(*new)
+            before.append(Members(next_index=whole.next_index, all=tuple(new)))
+        gone = {name for name in whole.names if data.draw(st.booleans())}
+        whole = whole.without(*gone)
+        new = [member(name) for name in whole.next_names(more)]
+        whole = whole.with_new(*new)
+        shares = members_module.shared_out(whole, before, limit)
+        self.assertEqual(whole, members_module.joined(shares))
+        for old, share in zip(before, shares, strict=False):
+            kept = [one for one in old.names if one not in gone]
+            self.assertEqual(kept, [*share.names[: len(kept)]])
+            if limit:
+                self.assertLessEqual(len(share.all), max(limit, len(kept)))
+        for share in shares[len(before) :]:
+            self.assertTrue(0 < len(share.all) <= (limit or more))
+        # As few as possible are concerned.
+        room = [max((limit or more) - len(s.all), 0) for s in before]
+        if any(room[index] >= more for index in range(len(before))):
+            self.assertEqual(len(before), len(shares))

@@ -4,6 +4,7 @@
 tests/unit/test_heat_engine.py compares needs with what Heat makes.
 """
 
+import dataclasses
 import unittest
 
 from hypothesis import given
@@ -111,3 +112,20 @@ class NeedsTest(unittest.TestCase):
         found = needs.cluster(spec, FLAVORS)
         for key in (*found.totals, *found.each):
             self.assertIn(key, quota.QUOTAS)
+
+    def test_stacks_of_a_large_group(self):
+        spec = samples.spec()
+        group = dataclasses.replace(
+            spec.workers[0], members_per_stack=20, count=41
+        )
+        self.assertEqual(
+            3, needs.group(spec, group, FLAVORS).totals["orchestration.stacks"]
+        )
+        for more, most, stacks in ((1, 41, 1), (1, 40, 0), (25, 60, 1)):
+            found = needs.nodes(spec, group, more, most, FLAVORS)
+            self.assertEqual(
+                stacks, found.totals.get("orchestration.stacks", 0)
+            )
+            small = needs.nodes(spec, group, 1, 20, FLAVORS)
+            key = "orchestration.resources"
+            self.assertEqual(small.each[key], found.each[key])
