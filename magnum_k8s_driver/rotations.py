@@ -2,6 +2,7 @@
 """Begin to rotate a cluster's secrets; the status job does the rest."""
 
 from collections.abc import Mapping
+import time
 from typing import Any
 
 from oslo_log import log as logging
@@ -17,6 +18,8 @@ from magnum_k8s_driver.ports import magnum_certificates
 LOG = logging.getLogger(__name__)
 _WAIT = 30.0
 """Seconds a hook waits for the status job to let go of the cluster."""
+_DISCARD_PAUSES = (1.0, 2.0, 4.0)
+"""Seconds between tries to delete what a refused rotation leaves."""
 
 
 def begin_credential(cluster: Any, user_id: str) -> None:
@@ -39,17 +42,34 @@ def begin_ca(context: Any, cluster: Any) -> None:
     old, new = records.put_back_references(context, cluster)
     try:
         _begin(cluster, rotation.Kind.CA, context.user_id, old, new)
-    except exceptions.K8sDriverError:
-        _discard(context, cluster, new)
+    except exceptions.K8sDriverError as exc:
+        left = _discard(context, cluster, new)
+        if left:
+            raise exceptions.UnsupportedOperation(f"{exc} {left}") from exc
         raise
 
 
-def _discard(context: Any, cluster: Any, new: Mapping[str, str]) -> None:
+def _discard(context: Any, cluster: Any, new: Mapping[str, str]) -> str:
+    """Delete the new CAs; return a sentence when they are still there.
+
+    Nobody names them afterwards, so it is worth a few seconds.
+    """
     store = magnum_certificates.MagnumCertificates(cluster, context)
-    try:
-        store.discard_authorities(new)
-    except exceptions.CloudError as exc:
-        LOG.warning("Cluster %s: new CAs are left: %s", cluster.uuid, exc)
+    problem: exceptions.CloudError | None = None
+    for pause in (0.0, *_DISCARD_PAUSES):
+        time.sleep(pause)
+        try:
+            store.discard_authorities(new)
+        except exceptions.CloudError as exc:
+            LOG.warning("Cluster %s: new CAs are left: %s", cluster.uuid, exc)
+            problem = exc
+        else:
+            return ""
+    found = ", ".join(one for one in new.values() if one)
+    return (
+        f"The new CAs are left in the certificate store ({problem}): delete "
+        f"{found} there."
+    )
 
 
 def _begin(

@@ -77,6 +77,7 @@ class Conductors(magnum_service.MagnumService):
             ("magnum_k8s_driver.session._lock", lambda: self.cloud.lock),
             ("magnum_k8s_driver.session.time", clock),
             ("magnum_k8s_driver.monitor.time", clock),
+            ("magnum_k8s_driver.rotations.time", clock),
             (
                 "magnum_k8s_driver.monitor.BoardMonitor._client",
                 _unreachable,

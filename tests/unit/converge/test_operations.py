@@ -109,3 +109,21 @@ class TestFound(testtools.TestCase):
         one.resize(0, 0, [], False, [("conflict", 2), ("break", 0)], 6)
         one.resize(2, 1, [6, 2], False, [], 1)
         one.teardown()
+
+    def test_store_that_is_away_when_a_rotation_is_refused(self):
+        """Magnum had put new CAs into it, which nobody knows afterwards."""
+        world = self.useFixture(conductors.Conductors())
+        self.useFixture(test_create.Quick())
+        machine = type("Machine", (operations.Operations,), {"world": world})
+        for times, told, stored in (
+            (2, "service said", 4),
+            (9, "are left in the certificate store", 8),
+        ):
+            one = machine()
+            one.create(1, 0, False, [], 0)
+            one.settle()
+            one.rotate_ca([("away", "certificates", times, False)], 0)
+            self.assertIn(told, world.refusals[-1])
+            found = world.cloud.inventory("certificate *")
+            self.assertEqual(stored, len(found), found)
+            one.teardown()
