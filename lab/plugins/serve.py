@@ -3,6 +3,7 @@
 
 Every request is one line in LAB_ROOT/log/requests: when, the first part of
 the module's name, method, path, length of the request's body and the status.
+What goes wrong on request stands in :mod:`lab.plugins.faults`.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,6 +16,8 @@ import time
 from typing import Any
 
 import waitress
+
+from lab.plugins import faults
 
 IDLE_SECONDS = 60
 CONNECTIONS = 4000
@@ -53,11 +56,15 @@ class Counted:
 def main() -> None:
     module, port, threads = sys.argv[1:4]
     sys.argv = [module, *sys.argv[4:]]
-    log = pathlib.Path(os.environ["LAB_ROOT"], "log", "requests")
+    root = pathlib.Path(os.environ["LAB_ROOT"])
     application = Counted(
-        importlib.import_module(module).application,
+        faults.Faulty(
+            importlib.import_module(module).application,
+            faults.service_of(module),
+            root / faults.FILE,
+        ),
         module.partition(".")[0],
-        str(log),
+        str(root / "log/requests"),
     )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     waitress.serve(
