@@ -3,8 +3,7 @@
 
 ``magnum-addons`` lists them all in the order of their installation,
 ``magnum-addon-labels`` the labels that upgrades take over,
-``magnum-addon-versions`` their charts per Kubernetes minor, and
-``unbuilt-addons`` the labels that are refused.
+and ``magnum-addon-versions`` their charts per Kubernetes minor.
 """
 
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 import label_reference
 
 from magnum_k8s_driver.addons import catalogue
-from magnum_k8s_driver.model import unbuilt
 from magnum_k8s_driver.model import upgrade_request
 from magnum_k8s_driver.render import releases
 
@@ -40,7 +38,7 @@ class Versions(label_reference.LabelDirective):
         found = []
         minors = releases.read_releases()
         for one in catalogue.ALL:
-            if not one.has_chart:
+            if one.values is None:
                 continue
             charts = {
                 minor: release.addons[one.name]
@@ -65,20 +63,8 @@ class Labels(label_reference.LabelDirective):
         return [f"* ``{one}``" for one in upgrade_request.ADDON_LABELS]
 
 
-class Unbuilt(label_reference.LabelDirective):
-    """Labels that ask for what is not there."""
-
-    def lines(self) -> list[str]:
-        return [
-            line
-            for name, what in unbuilt.UNBUILT.items()
-            for line in (f"``{name}``", f"   Asks for {what}.", "")
-        ]
-
-
 def setup(app: Any) -> dict[str, Any]:
     app.add_directive("magnum-addons", Addons)
     app.add_directive("magnum-addon-labels", Labels)
     app.add_directive("magnum-addon-versions", Versions)
-    app.add_directive("unbuilt-addons", Unbuilt)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -14,7 +14,6 @@ from sphinx.util import nodes as sphinx_nodes
 
 from magnum_k8s_driver.model import labels
 from magnum_k8s_driver.model import retired_labels
-from magnum_k8s_driver.model import unbuilt
 
 
 class LabelDirective(sphinx_docutils.SphinxDirective):
@@ -41,8 +40,6 @@ class MagnumLabels(LabelDirective):
             told = f"Must be {opt.type.wants}."
             if opt.default not in (None, ""):
                 told += f" Default: ``{opt.default}``."
-            if opt.name in unbuilt.UNBUILT:
-                told += " *Refused when set: not built yet.*"
             aliases = [
                 a for a, name in labels.ALIASES.items() if name == opt.name
             ]

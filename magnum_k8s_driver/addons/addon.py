@@ -136,6 +136,10 @@ class Addon:
     """Its namespace may run pods that are part of the machine."""
     values: Callable[[Setting], dict[str, Any]] | None = None
     """Values of the chart; None: there is no chart, only objects."""
+    released: Callable[[Setting], list[Object]] | None = None
+    """Objects that Helm installs without a chart of anybody's."""
+    template: str = ""
+    """Of one more of them, where Helm has to make something up."""
     objects: Callable[[Setting], list[Object]] = _no_objects
     """Objects that are applied before the chart is installed."""
     needs: str = ""
@@ -147,7 +151,7 @@ class Addon:
     @property
     def has_chart(self) -> bool:
         """Tell whether Helm installs it."""
-        return self.values is not None
+        return self.values is not None or self.released is not None
 
 
 def tolerations() -> list[dict[str, str]]:
@@ -160,6 +164,35 @@ def tolerations() -> list[dict[str, str]]:
             "operator": "Exists",
         },
     ]
+
+
+def rule(resources: str, *verbs: str, group: str = "") -> Object:
+    """Return a rule of a role.
+
+    :param resources: of one API group, separated by commas.
+    """
+    return {
+        "apiGroups": [group],
+        "resources": resources.split(","),
+        "verbs": list(verbs),
+    }
+
+
+def binding(name: str) -> Object:
+    """Return what gives a service account the cluster role of its name."""
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": name,
+        },
+        "subjects": [
+            {"kind": "ServiceAccount", "name": name, "namespace": SYSTEM}
+        ],
+    }
 
 
 def on_control_plane() -> dict[str, str]:

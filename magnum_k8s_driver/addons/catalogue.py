@@ -17,11 +17,13 @@ from magnum_k8s_driver.addons import cloud_controller
 from magnum_k8s_driver.addons import cluster_autoscaler
 from magnum_k8s_driver.addons import flannel
 from magnum_k8s_driver.addons import gpu_operator
+from magnum_k8s_driver.addons import keystone_auth
 from magnum_k8s_driver.addons import manila_csi
 from magnum_k8s_driver.addons import metrics_server
 from magnum_k8s_driver.addons import monitoring
 from magnum_k8s_driver.addons import node_feature_discovery
 from magnum_k8s_driver.addons import node_problem_detector
+from magnum_k8s_driver.addons import octavia_ingress
 from magnum_k8s_driver.addons import snapshot_controller
 from magnum_k8s_driver.model import spec as spec_module
 
@@ -37,6 +39,8 @@ ALL: tuple[addon.Addon, ...] = (
     snapshot_controller.ADDON,
     manila_csi.MOUNTS,
     manila_csi.ADDON,
+    keystone_auth.ADDON,
+    octavia_ingress.ADDON,
     cluster_autoscaler.ADDON,
     node_problem_detector.ADDON,
     node_feature_discovery.ADDON,

@@ -7,7 +7,6 @@ from magnum_k8s_driver.model import fields
 from magnum_k8s_driver.model import labels as labels_module
 from magnum_k8s_driver.model import problems as problems_module
 from magnum_k8s_driver.model import spec as spec_module
-from magnum_k8s_driver.model import unbuilt
 
 
 def problems(
@@ -16,7 +15,7 @@ def problems(
     workers: Iterable[spec_module.NodeGroupSpec],
 ) -> list[problems_module.Problem]:
     """Return every reason why an add-on could not do its work."""
-    found = unbuilt.problems(labels)
+    found: list[problems_module.Problem] = []
     if labels.auto_scaling_enabled:
         found += _autoscaler(inputs, labels, workers)
     return found

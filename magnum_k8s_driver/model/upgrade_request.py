@@ -19,6 +19,7 @@ ADDON_LABELS = (
     "gpu_driver_enabled",
     "gpu_operator_enabled",
     "grafana_admin_passwd",
+    "ingress_controller",
     "manila_csi_enabled",
     "manila_share_network",
     "manila_share_type",

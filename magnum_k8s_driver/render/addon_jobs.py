@@ -6,6 +6,7 @@ before there is a pod network. Its last line of output is what people are
 told when it fails.
 """
 
+from collections.abc import Collection
 import json
 from typing import Any
 
@@ -18,8 +19,18 @@ IDENTITY_LABEL = "magnum.openstack.org/addon-id"
 _ATTEMPTS = 3
 _DEADLINE_SECONDS = 900
 _WAIT = "5m"
-_VALUES = "/values/values.json"
+_VALUES = "values.json"
 _OCI = "oci://"
+_OWN_CHART = "/values/chart"
+_OWN_VERSION = "1.0.0"
+_OBJECTS = "{{ range .Values.objects }}---\n{{ toYaml . }}\n{{ end }}"
+
+_PLACES = {
+    "Chart.yaml": "chart/Chart.yaml",
+    "objects.yaml": "chart/templates/objects.yaml",
+    "more.yaml": "chart/templates/more.yaml",
+}
+"""Where the files of a chart of ours lie."""
 
 # A Job that was killed leaves a release that Helm refuses to touch.
 _INSTALL = """\
@@ -49,32 +60,57 @@ def install(
     :param helm: image of the Job.
     :param identity: changes when anything of the add-on does.
     """
+    files = _files(one, setting)
+    arguments = [one.namespace, one.name, *_chart(one, setting)]
+    arguments += ["--values", f"/values/{_VALUES}"]
+    # An API server that has just begun does not describe itself yet; it
+    # checks what it is given all the same.
+    arguments += ["--disable-openapi-validation"]
+    if one.wait:
+        arguments += ["--wait", "--timeout", _WAIT]
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": job_name(one.name), "namespace": addon.SYSTEM},
+        "stringData": files,
+    }
+    command = ["sh", "-c", _INSTALL, "helm", *arguments]
+    return [
+        *namespace(one),
+        secret,
+        _job(one.name, setting.spec, helm, identity, command, files=files),
+    ]
+
+
+def _files(one: addon.Addon, setting: addon.Setting) -> dict[str, str]:
+    """Return what Helm reads: the values, perhaps with a chart for them.
+
+    A slash is not possible in the name of a file of a Secret.
+    """
+    if one.released is None:
+        values = one.values(setting) if one.values else {}
+        return {_VALUES: json.dumps(values, sort_keys=True)}
+    about = {"apiVersion": "v2", "name": one.name, "version": _OWN_VERSION}
+    values = {"objects": one.released(setting)}
+    files = {
+        _VALUES: json.dumps(values, sort_keys=True),
+        "Chart.yaml": json.dumps(about),
+        "objects.yaml": _OBJECTS,
+    }
+    return {**files, "more.yaml": one.template} if one.template else files
+
+
+def _chart(one: addon.Addon, setting: addon.Setting) -> list[str]:
+    """Return the arguments that name a chart."""
+    if one.released is not None:
+        return [_OWN_CHART]
     component = setting.component
     mirror = setting.spec.labels.chart_mirror.rstrip("/")
     repository = mirror or component.repository
     chart = [component.chart, "--repo", repository]
     if repository.startswith(_OCI):
         chart = [f"{repository}/{component.chart}"]
-    arguments = [one.namespace, one.name, *chart]
-    arguments += ["--version", component.version, "--values", _VALUES]
-    # An API server that has just begun does not describe itself yet; it
-    # checks what it is given all the same.
-    arguments += ["--disable-openapi-validation"]
-    if one.wait:
-        arguments += ["--wait", "--timeout", _WAIT]
-    values = one.values(setting) if one.values else {}
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": job_name(one.name), "namespace": addon.SYSTEM},
-        "stringData": {"values.json": json.dumps(values, sort_keys=True)},
-    }
-    command = ["sh", "-c", _INSTALL, "helm", *arguments]
-    return [
-        *namespace(one),
-        secret,
-        _job(one.name, setting.spec, helm, identity, command),
-    ]
+    return [*chart, "--version", component.version]
 
 
 def remove(
@@ -87,7 +123,7 @@ def remove(
     command = ["helm", "uninstall", one.name, "--namespace", one.namespace]
     command += ["--ignore-not-found", "--wait", "--timeout", _WAIT]
     # The Secret of the values may be gone; the Job does not need it.
-    return [_job(one.name, spec, helm, identity, command, values=False)]
+    return [_job(one.name, spec, helm, identity, command)]
 
 
 def namespace(one: addon.Addon) -> list[addon.Object]:
@@ -110,7 +146,7 @@ def _job(
     identity: str,
     command: list[str],
     *,
-    values: bool = True,
+    files: Collection[str] = (),
 ) -> addon.Object:
     labels = {IDENTITY_LABEL: identity}
     return {
@@ -132,7 +168,7 @@ def _job(
                     "serviceAccountName": access.ACCOUNT,
                     "nodeSelector": addon.on_control_plane(),
                     "tolerations": addon.tolerations(),
-                    **_pod(job_name(name), spec, helm, command, values),
+                    **_pod(job_name(name), spec, helm, command, files),
                 },
             },
         },
@@ -144,7 +180,7 @@ def _pod(
     spec: spec_module.ClusterSpec,
     helm: addon.Image,
     command: list[str],
-    values: bool,
+    files: Collection[str],
 ) -> dict[str, Any]:
     container: dict[str, Any] = {
         "name": "helm",
@@ -157,13 +193,16 @@ def _pod(
     if environment:
         container["env"] = environment
     found: dict[str, Any] = {"containers": [container]}
-    if values:
+    if files:
         container["volumeMounts"] = [
             {"name": "values", "mountPath": "/values", "readOnly": True}
         ]
-        found["volumes"] = [
-            {"name": "values", "secret": {"secretName": secret}}
-        ]
+        source: dict[str, Any] = {"secretName": secret}
+        if len(files) > 1:
+            source["items"] = [
+                {"key": one, "path": _PLACES.get(one, one)} for one in files
+            ]
+        found["volumes"] = [{"name": "values", "secret": source}]
     return found
 
 

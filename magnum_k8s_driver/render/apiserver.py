@@ -7,9 +7,11 @@ The files lie below :data:`DIRECTORY` on every control-plane node.
 import base64
 from typing import Any
 
+from magnum_k8s_driver.addons import keystone_auth
 from magnum_k8s_driver.model import labels as labels_module
 
 DIRECTORY = "/etc/magnum/apiserver"
+WEBHOOK = "keystone"
 AUDIT_LOG_DIRECTORY = "/var/log/kubernetes/audit"
 
 _CONFIG_API = "apiserver.config.k8s.io/v1"
@@ -34,6 +36,13 @@ def arguments(labels: labels_module.Labels) -> dict[str, str]:
         "audit-log-maxbackup": "10",
         "audit-log-maxsize": "100",
     }
+    if labels.keystone_auth_enabled:
+        webhook = f"{DIRECTORY}/{WEBHOOK}.yaml"
+        found |= {
+            "authentication-token-webhook-config-file": webhook,
+            "authorization-webhook-config-file": webhook,
+            "authorization-mode": "Node,RBAC,Webhook",
+        }
     theirs = [flag for flag, _value in labels.kubeapi_options]
     if not any(flag.startswith(_OWN_AUTHENTICATION) for flag in theirs):
         found["authentication-config"] = f"{DIRECTORY}/authentication.yaml"
@@ -71,6 +80,32 @@ def authentication() -> dict[str, Any]:
                 {"path": path} for path in ("/livez", "/readyz", "/healthz")
             ],
         },
+    }
+
+
+def webhook() -> dict[str, Any]:
+    """Return where the API server asks about tokens of Keystone.
+
+    The program is on the same node and answers on loopback only.
+    """
+    name = {"name": WEBHOOK}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {
+                **name,
+                "cluster": {
+                    "server": f"https://127.0.0.1:{keystone_auth.PORT}/webhook",
+                    "insecure-skip-tls-verify": True,
+                },
+            }
+        ],
+        "users": [{**name, "user": {}}],
+        "contexts": [
+            {**name, "context": {"cluster": WEBHOOK, "user": WEBHOOK}}
+        ],
+        "current-context": WEBHOOK,
     }
 
 

@@ -40,7 +40,8 @@ def bill(spec: spec_module.ClusterSpec) -> dict[str, Any]:
             _image(image, prefix, one.name)
             for image in component.images.values()
         ]
-        charts.append(_chart(one.name, component, spec))
+        if one.released is None:
+            charts.append(_chart(one.name, component, spec))
     return {"images": images, "charts": charts, "files": _files(release)}
 
 

@@ -163,11 +163,14 @@ def _control_plane_files(
         kubeadm.kubelet_configuration(spec),
         kubeadm.kube_proxy_configuration(spec),
     )
-    for name, content in (
+    found = [
         ("admission", apiserver.admission()),
         ("audit-policy", apiserver.audit_policy()),
         ("authentication", apiserver.authentication()),
-    ):
+    ]
+    if spec.labels.keystone_auth_enabled:
+        found.append((apiserver.WEBHOOK, apiserver.webhook()))
+    for name, content in found:
         yield _yaml(f"{apiserver.DIRECTORY}/{name}.yaml", content, mode=0o600)
 
 

@@ -117,9 +117,9 @@ def _release(
 def _component(entry: Mapping[str, Any], version: str) -> addon.Component:
     found = entry["versions"][version]
     return addon.Component(
-        repository=entry["repository"],
-        chart=entry["chart"],
-        version=found["chart"],
+        repository=entry.get("repository", ""),
+        chart=entry.get("chart", ""),
+        version=found.get("chart", ""),
         sha256=found.get("sha256", ""),
         images={name: _image(one) for name, one in found["images"].items()},
     )

@@ -46,6 +46,22 @@ SERVE = (
     "--directory /srv/charts)"
 )
 
+SITE = """\
+table inet site {
+    set strangers {
+        type ipv4_addr; flags dynamic
+    }
+    chain out {
+        type filter hook output priority -300
+        ip daddr { 10.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16 } accept
+        ip daddr { 172.16.0.0/12, 192.168.0.0/16, 203.0.113.0/24 } accept
+        ip daddr { 224.0.0.0/4, 255.255.255.255 } accept
+        meta nfproto ipv4 add @strangers { ip daddr } counter drop
+    }
+}
+"""
+"""Keeps the control plane from every address that is not the lab's."""
+
 
 def components():
     """Return the release table's line of each chart of this Kubernetes."""
@@ -94,6 +110,7 @@ class AddonJobsTest(containers.NodesTest):
     LABELS = {
         "cinder_csi_enabled": "true",
         "metrics_server_enabled": "true",
+        "snapshot_controller_enabled": "false",
         "chart_mirror": MIRROR,
     }
 
@@ -117,6 +134,7 @@ class AddonJobsTest(containers.NodesTest):
 
         cls.first = base.until(first_process, BOOT_SECONDS)
         base.until(lambda: cls.inside("ctr version") == 0, BOOT_SECONDS)
+        assert cls.inside("nft -f -", SITE.encode()) == 0
         assert cls.inside(SERVE, repository()) == 0
         version = containers.distribution.find().version
         picture = str(releases.release_for(version).helm)
@@ -274,3 +292,33 @@ class AddonJobsTest(containers.NodesTest):
         base.until(
             lambda: not self.not_running(), FAILURE_SECONDS, self.not_running
         )
+
+    def test_5_new_credential_starts_programs_anew(self):
+        name = "magnum.openstack.org/credential"
+
+        def annotated():
+            plugin = self.values("cinder-csi")["csi"]["plugin"]
+            return plugin["controllerPlugin"]["podAnnotations"][name]
+
+        def secret():
+            return self.kubectl(
+                "--namespace kube-system get secret cloud-config "
+                "--output 'go-template={{index .data \"cinder-csi.conf\"}}'"
+            )
+
+        before, text = annotated(), secret()
+        self.assertEqual("magnum-k8s-driver", before)
+        self.magnum.call("PATCH", f"/credentials/{self.uuid}")
+        self.settled("UPDATE_COMPLETE")
+        self.assertRegex(annotated(), f"^{before}-rotate-[0-9]+$")
+        self.assertNotEqual(text, secret())
+        self.test_2_cloud_config_opens_the_cloud()
+
+    def test_6_nothing_left_the_site(self):
+        text = self.run_in(
+            self.control_plane, "nft --json list set inet site strangers"
+        )
+        (found,) = [
+            one["set"] for one in json.loads(text)["nftables"] if "set" in one
+        ]
+        self.assertEqual([], found.get("elem", []))

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from magnum_k8s_driver.model import labels
 from magnum_k8s_driver.model import retired_labels
-from magnum_k8s_driver.model import unbuilt
 
 # Every label of Magnum 22.0.0's Heat driver (k8s_fedora_coreos_v1).
 HEAT_DRIVER_LABELS = """
@@ -242,15 +241,6 @@ class WarningTests(unittest.TestCase):
         )
         (text,) = self.warnings(team="blue")
         self.assertEqual("Label team is unknown and ignored.", text)
-
-    def test_declared_but_not_built(self):
-        for name in unbuilt.UNBUILT:
-            self.assertIn(name, NAMES)
-            self.assertFalse(getattr(labels.Labels(), name))
-        value = {"ingress_controller": "octavia"}
-        (one,) = unbuilt.problems(labels.parse(value).labels)
-        self.assertEqual("label ingress_controller", one.subject)
-        self.assertIn("cannot install", one.sentence)
 
 
 class DefaultsTests(unittest.TestCase):

@@ -15,8 +15,12 @@ from magnum_k8s_driver.addons import addon
 from magnum_k8s_driver.addons import catalogue
 from magnum_k8s_driver.addons import cloud_config
 from magnum_k8s_driver.addons import cluster_autoscaler
+from magnum_k8s_driver.addons import keystone_auth
+from magnum_k8s_driver.addons import manila_csi
+from magnum_k8s_driver.addons import octavia_ingress
 from magnum_k8s_driver.model import orders
 from magnum_k8s_driver.render import addon_orders
+from magnum_k8s_driver.render import apiserver
 from magnum_k8s_driver.render import materials
 from magnum_k8s_driver.render import releases
 from tests import node_samples
@@ -30,6 +34,8 @@ EVERYTHING = {
     "auto_scaling_enabled": True,
     "gpu_operator_enabled": True,
     "grafana_admin_passwd": "secret",
+    "ingress_controller": "octavia",
+    "keystone_auth_enabled": True,
     "manila_csi_enabled": True,
     "manila_share_network": "0" * 32,
     "monitoring_enabled": True,
@@ -128,12 +134,12 @@ class EveryClusterTest(testtools.TestCase):
                 ),
             )
             found = addon_orders.entries(spec, PLACE)
-            self.assertEqual(15, len(found))
+            self.assertEqual(17, len(found))
             wanted = orders.Orders(
                 seq=1, addons=addon_orders.config_map(found)
             )
             metadata = orders.encode(wanted, KEY)
-            self.assertLess(len(metadata), 40)
+            self.assertLess(len(metadata), 50)
 
     def test_left_out_with_what_it_needs(self):
         found = by_name(
@@ -149,7 +155,8 @@ class EveryClusterTest(testtools.TestCase):
         for release in releases.read_releases().values():
             self.assertEqual(charts, {*release.addons})
             for component in release.addons.values():
-                self.assertRegex(component.repository, "^(https|oci)://")
+                if component.chart:
+                    self.assertRegex(component.repository, "^(https|oci)://")
 
     def test_names_are_names(self):
         names = [one.name for one in catalogue.ALL]
@@ -437,9 +444,9 @@ class ChartKeysTest(testtools.TestCase):
             table = releases.read_releases()[minor].addons
             spec = spec_of(minor, cni, labels={**EVERYTHING, **more})
             for entry in by_name(spec).values():
-                if not entry.job or entry.name == "cilium":
+                one = table.get(entry.name)
+                if not one or not one.chart or entry.name == "cilium":
                     continue
-                one = table[entry.name]
                 chart = f"{one.chart} {one.version}"
                 seen.add(chart)
                 keys = recorded[chart]["keys"]
@@ -481,10 +488,17 @@ class MirrorTest(testtools.TestCase):
                     for one in ADDRESS.findall(text)
                     if not one.startswith(NAMES) and one != "kubernetes.io"
                 }
-                hosts -= {"node-role.kubernetes.io"}
+                hosts -= {
+                    "app.kubernetes.io",
+                    "keystone.example.com",
+                    "networking.k8s.io",
+                    "rbac.authorization.k8s.io",
+                    "node-role.kubernetes.io",
+                }
                 hosts -= {"node.cloudprovider.kubernetes.io"}
                 self.assertEqual(set(), hosts, entry.name)
-                self.assertIn("https://mirror.example/charts", text)
+                if catalogue.named(entry.name).values:
+                    self.assertIn("https://mirror.example/charts", text)
                 self.assertEqual(
                     "mirror.example:5000/k8s/helm:4.2.3",
                     container(entry)["image"],
@@ -526,7 +540,11 @@ class MirrorTest(testtools.TestCase):
                         known = any(image.startswith(one) for image in images)
                         self.assertTrue(known, one)
             self.assertEqual(
-                [one.name for one in by_name(spec).values() if one.job],
+                [
+                    one.name
+                    for one in by_name(spec).values()
+                    if one.job and catalogue.named(one.name).values
+                ],
                 [one["used_by"] for one in bill["charts"]],
             )
             self.assertTrue(
@@ -540,3 +558,99 @@ def _repositories(data):
             registry = data.get("registry")
             yield f"{registry}/{value}" if registry else value
         yield from _repositories(value)
+
+
+class OwnChartTest(testtools.TestCase):
+    """What has no chart of anybody's is installed by Helm all the same."""
+
+    LABELS = {
+        "keystone_auth_enabled": True,
+        "ingress_controller": "octavia",
+    }
+
+    def entry(self, name, **changes):
+        spec = spec_of(labels=self.LABELS)
+        cloud = dataclasses.replace(spec.cloud, **changes)
+        return by_name(dataclasses.replace(spec, cloud=cloud))[name]
+
+    def objects(self, name, **changes):
+        return {
+            one["kind"]: one
+            for one in values(self.entry(name, **changes))["objects"]
+        }
+
+    def test_chart_lies_where_helm_looks(self):
+        for name in ("keystone-auth", "octavia-ingress"):
+            entry = self.entry(name)
+            (volume,) = job(entry)["spec"]["template"]["spec"]["volumes"]
+            paths = {
+                one["key"]: one["path"] for one in volume["secret"]["items"]
+            }
+            self.assertEqual("values.json", paths["values.json"])
+            self.assertEqual("chart/Chart.yaml", paths["Chart.yaml"])
+            (secret,) = [
+                one
+                for one in entry.objects
+                if one["metadata"]["name"] == volume["secret"]["secretName"]
+                and one["kind"] == "Secret"
+            ]
+            self.assertEqual(paths.keys(), secret["stringData"].keys())
+            about = json.loads(secret["stringData"]["Chart.yaml"])
+            self.assertEqual(name, about["name"])
+            command = container(entry)["command"]
+            self.assertIn("/values/chart", command)
+            self.assertNotIn("--repo", command)
+
+    def test_keystone_answers_on_loopback(self):
+        found = self.objects("keystone-auth", ca_certificate="PEM")
+        pod = found["DaemonSet"]["spec"]["template"]["spec"]
+        arguments = pod["containers"][0]["args"]
+        self.assertIn("--listen=127.0.0.1:8443", arguments)
+        self.assertIn("--keystone-ca-file=/etc/config/ca.pem", arguments)
+        self.assertEqual(
+            {
+                one["mountPath"]: one["name"]
+                for one in pod["containers"][0]["volumeMounts"]
+            }.keys(),
+            {"/etc/tls", "/etc/config"},
+        )
+        (cluster,) = apiserver.webhook()["clusters"]
+        self.assertEqual(
+            "https://127.0.0.1:8443/webhook", cluster["cluster"]["server"]
+        )
+
+    def test_policy_is_for_the_project(self):
+        for one in keystone_auth.policy(spec_of()):
+            self.assertIn(samples.PROJECT_ID, json.dumps(one))
+
+    def test_api_server_asks_only_when_asked_to(self):
+        flags = apiserver.arguments(spec_of().labels)
+        self.assertNotIn("authorization-mode", flags)
+        flags = apiserver.arguments(spec_of(labels=self.LABELS).labels)
+        self.assertEqual("Node,RBAC,Webhook", flags["authorization-mode"])
+        for kind in ("authentication-token", "authorization"):
+            self.assertEqual(
+                f"{apiserver.DIRECTORY}/keystone.yaml",
+                flags[f"{kind}-webhook-config-file"],
+            )
+
+    def test_ingress_configuration(self):
+        for changes in ({}, {"ca_certificate": "PEM"}, {"verify": False}):
+            found = self.objects("octavia-ingress", **changes)
+            files = found["Secret"]["stringData"]
+            read = yaml.safe_load(files["config.yaml"])
+            self.assertEqual(samples.CLUSTER_UUID, read.pop("cluster-name"))
+            for section, known in octavia_ingress.KNOWN_KEYS.items():
+                self.assertLessEqual(set(read.pop(section)), known)
+            self.assertEqual({}, read)
+            self.assertEqual("ca_certificate" in changes, "ca.pem" in files)
+
+    def test_manila_secret(self):
+        spec = spec_of(labels={"manila_csi_enabled": True})
+        for changes in ({}, {"ca_certificate": "PEM"}, {"verify": False}):
+            cloud = dataclasses.replace(spec.cloud, **changes)
+            found = by_name(dataclasses.replace(spec, cloud=cloud))
+            secret, storage_class, *_ = found["manila-csi"].objects
+            keys = set(secret["stringData"]) - {"ca.pem"}
+            self.assertLessEqual(keys, manila_csi.KNOWN_KEYS)
+            self.assertEqual("default", storage_class["parameters"]["type"])
