@@ -308,7 +308,12 @@ class AddonJobsTest(containers.NodesTest):
 
         before, text = annotated(), secret()
         self.assertEqual("magnum-k8s-driver", before)
-        self.magnum.call("PATCH", f"/credentials/{self.uuid}")
+        answer = self.demo.container_infrastructure_management.request(
+            f"/credentials/{self.uuid}",
+            "PATCH",
+            headers={"OpenStack-API-Version": "container-infra 1.12"},
+        )
+        self.assertEqual(202, answer.status_code, answer.text)
         self.settled("UPDATE_COMPLETE")
         self.assertRegex(annotated(), f"^{before}-rotate-[0-9]+$")
         self.assertNotEqual(text, secret())
