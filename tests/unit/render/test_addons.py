@@ -22,7 +22,9 @@ from magnum_k8s_driver.model import orders
 from magnum_k8s_driver.render import addon_orders
 from magnum_k8s_driver.render import apiserver
 from magnum_k8s_driver.render import materials
+from magnum_k8s_driver.render import node_document
 from magnum_k8s_driver.render import releases
+from magnum_k8s_driver.render import userdata
 from tests import node_samples
 from tests import samples
 
@@ -51,6 +53,9 @@ MIRROR = {
     "chart_mirror": "https://mirror.example/charts",
 }
 ADDRESS = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:io|com|org|dev|github)")
+HOST = re.compile(r"https?://([^/:\"'\s]+)")
+OWN = {"192.0.2.1", "10.0.0.9", "0.0.0.0", "127.0.0.1"}
+"""Heat, the API endpoint, and addresses to listen at."""
 NAMES = (
     "storageclass.kubernetes.io",
     "node.kubernetes.io",
@@ -503,6 +508,23 @@ class MirrorTest(testtools.TestCase):
                     "mirror.example:5000/k8s/helm:4.2.3",
                     container(entry)["image"],
                 )
+
+    def test_user_data_name_nothing_outside(self):
+        labels = MIRROR | EVERYTHING
+        for minor, distro in itertools.product(MINORS, ("ubuntu", "flatcar")):
+            spec = spec_of(minor, "calico", distro, labels=labels)
+            group = spec.control_plane
+            values = node_samples.control_plane_values(
+                artifact_mirror="https://mirror.example/files/"
+            )
+            document = node_document.control_plane_document(spec, values)
+            text = userdata.user_data(spec, group, document)
+            found = set()
+            for path, content in userdata.parse_files(text).items():
+                # The program names no address: it takes them from here.
+                if not path.startswith("/opt/"):
+                    found.update(HOST.findall(content.decode(errors="ignore")))
+            self.assertEqual({"mirror.example"}, found - OWN, (minor, distro))
 
     def test_calico_takes_registry_and_path(self):
         found = values(by_name(spec_of(labels=MIRROR))["calico"])
