@@ -12,9 +12,14 @@ from magnum_k8s_driver.model import labels as labels_module
 
 DIRECTORY = "/etc/magnum/apiserver"
 WEBHOOK = "keystone"
+_WEBHOOK_FILE = f"{DIRECTORY}/{WEBHOOK}.yaml"
 AUDIT_LOG_DIRECTORY = "/var/log/kubernetes/audit"
 
 _CONFIG_API = "apiserver.config.k8s.io/v1"
+_BY_KEYSTONE = (
+    "has(request.extra) && "
+    "'alpha.kubernetes.io/identity/roles' in request.extra"
+)
 # Given with a file of structured authentication these make the API server
 # refuse to start; who sets one wants to decide for themselves.
 _OWN_AUTHENTICATION = ("anonymous-auth", "authentication-config", "oidc-")
@@ -37,12 +42,8 @@ def arguments(labels: labels_module.Labels) -> dict[str, str]:
         "audit-log-maxsize": "100",
     }
     if labels.keystone_auth_enabled:
-        webhook = f"{DIRECTORY}/{WEBHOOK}.yaml"
-        found |= {
-            "authentication-token-webhook-config-file": webhook,
-            "authorization-webhook-config-file": webhook,
-            "authorization-mode": "Node,RBAC,Webhook",
-        }
+        found["authentication-token-webhook-config-file"] = _WEBHOOK_FILE
+        found["authorization-config"] = f"{DIRECTORY}/authorization.yaml"
     theirs = [flag for flag, _value in labels.kubeapi_options]
     if not any(flag.startswith(_OWN_AUTHENTICATION) for flag in theirs):
         found["authentication-config"] = f"{DIRECTORY}/authentication.yaml"
@@ -80,6 +81,42 @@ def authentication() -> dict[str, Any]:
                 {"path": path} for path in ("/livez", "/readyz", "/healthz")
             ],
         },
+    }
+
+
+def authorization() -> dict[str, Any]:
+    """Return whom the API server asks what somebody may do.
+
+    Keystone's roles count for those who logged in with Keystone, whatever
+    becomes of the others' requests: the program that knows them is a pod, and
+    the cluster has to be made before it.
+    """
+    return {
+        "apiVersion": _CONFIG_API,
+        "kind": "AuthorizationConfiguration",
+        "authorizers": [
+            {"type": "Node", "name": "node"},
+            {"type": "RBAC", "name": "rbac"},
+            {
+                "type": "Webhook",
+                "name": WEBHOOK,
+                "webhook": {
+                    "timeout": "10s",
+                    # Short, so that a changed policy is seen.
+                    "authorizedTTL": "60s",
+                    "unauthorizedTTL": "10s",
+                    "failurePolicy": "NoOpinion",
+                    # All that k8s-keystone-auth 1.36 knows.
+                    "subjectAccessReviewVersion": "v1beta1",
+                    "matchConditionSubjectAccessReviewVersion": "v1",
+                    "matchConditions": [{"expression": _BY_KEYSTONE}],
+                    "connectionInfo": {
+                        "type": "KubeConfigFile",
+                        "kubeConfigFile": _WEBHOOK_FILE,
+                    },
+                },
+            },
+        ],
     }
 
 

@@ -170,6 +170,7 @@ def _control_plane_files(
     ]
     if spec.labels.keystone_auth_enabled:
         found.append((apiserver.WEBHOOK, apiserver.webhook()))
+        found.append(("authorization", apiserver.authorization()))
     for name, content in found:
         yield _yaml(f"{apiserver.DIRECTORY}/{name}.yaml", content, mode=0o600)
 

@@ -647,14 +647,20 @@ class OwnChartTest(testtools.TestCase):
 
     def test_api_server_asks_only_when_asked_to(self):
         flags = apiserver.arguments(spec_of().labels)
-        self.assertNotIn("authorization-mode", flags)
+        self.assertNotIn("authorization-config", flags)
         flags = apiserver.arguments(spec_of(labels=self.LABELS).labels)
-        self.assertEqual("Node,RBAC,Webhook", flags["authorization-mode"])
-        for kind in ("authentication-token", "authorization"):
-            self.assertEqual(
-                f"{apiserver.DIRECTORY}/keystone.yaml",
-                flags[f"{kind}-webhook-config-file"],
-            )
+        self.assertEqual(
+            f"{apiserver.DIRECTORY}/authorization.yaml",
+            flags["authorization-config"],
+        )
+        kubeconfig = flags["authentication-token-webhook-config-file"]
+        *first, last = apiserver.authorization()["authorizers"]
+        self.assertEqual(["Node", "RBAC"], [one["type"] for one in first])
+        # A cluster is made before there is anybody to ask.
+        self.assertEqual("NoOpinion", last["webhook"]["failurePolicy"])
+        self.assertEqual(
+            kubeconfig, last["webhook"]["connectionInfo"]["kubeConfigFile"]
+        )
 
     def test_ingress_configuration(self):
         for changes in ({}, {"ca_certificate": "PEM"}, {"verify": False}):
