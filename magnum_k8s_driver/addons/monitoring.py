@@ -23,9 +23,11 @@ def _values(setting: addon.Setting) -> dict[str, Any]:
             "image": setting.split("operator"),
             "prometheusConfigReloader": {"image": setting.split("reloader")},
             "thanosImage": setting.split("thanos"),
-            "admissionWebhooks": {
-                "patch": {"image": setting.split("certificates")}
-            },
+            # Their certificate is made by hooks, in which Helm validates
+            # whatever it is told: one aggregated API out of reach, such as
+            # that of a metrics server which starts, ends the installation.
+            "admissionWebhooks": {"enabled": False},
+            "tls": {"enabled": False},
         },
         "prometheus": {
             "prometheusSpec": {

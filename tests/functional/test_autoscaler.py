@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """cluster-autoscaler's requests get the answers that program needs."""
 
+import openstack
+
+from lab import settings as lab_settings
 from tests.functional import autoscaler
 from tests.functional import base
 from tests.functional import changes
@@ -21,10 +24,25 @@ class AutoscalerTest(changes.ChangedClusterTest):
     def test_scales(self):
         self.client = autoscaler.Autoscaler(self.demo, self.uuid)
         self.see_it_come()
+        # From here on with what the add-on logs in with.
+        self.client = autoscaler.Autoscaler(self.clusters_user(), self.uuid)
         self.find_groups()
         self.grow()
         self.remove_a_server()
         self.remove_one_that_failed()
+
+    def clusters_user(self):
+        """Log in as the cluster's own user, by its password."""
+        nodes = self.hollow()["nodes"].values()
+        (found,) = [one["secrets"] for one in nodes if one.get("secrets")]
+        return openstack.connect(
+            auth_url=base.settings().identity_url,
+            auth_type="v3password",
+            user_id=found["cloud"]["user"],
+            password=found["cloud"]["password"],
+            project_id=self.project_id,
+            region_name=lab_settings.REGION,
+        )
 
     def see_it_come(self):
         """While the cluster is made, a machine is creating, then running."""
