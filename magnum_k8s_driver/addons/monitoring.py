@@ -19,16 +19,7 @@ def _values(setting: addon.Setting) -> dict[str, Any]:
     labels = setting.spec.labels
     values: dict[str, Any] = {
         "fullnameOverride": "monitoring",
-        "prometheusOperator": {
-            "image": setting.split("operator"),
-            "prometheusConfigReloader": {"image": setting.split("reloader")},
-            "thanosImage": setting.split("thanos"),
-            # Their certificate is made by hooks, in which Helm validates
-            # whatever it is told: one aggregated API out of reach, such as
-            # that of a metrics server which starts, ends the installation.
-            "admissionWebhooks": {"enabled": False},
-            "tls": {"enabled": False},
-        },
+        "prometheusOperator": _operator(setting),
         "prometheus": {
             "prometheusSpec": {
                 "image": setting.split("prometheus"),
@@ -57,6 +48,19 @@ def _values(setting: addon.Setting) -> dict[str, Any]:
         alertmanager = values["alertmanager"]["alertmanagerSpec"]
         alertmanager["storage"] = _claim(setting, _GIB_OF_ALERTS)
     return values
+
+
+def _operator(setting: addon.Setting) -> dict[str, Any]:
+    return {
+        "image": setting.split("operator"),
+        "prometheusConfigReloader": {"image": setting.split("reloader")},
+        "thanosImage": setting.split("thanos"),
+        # Their certificate is made by hooks, in which Helm validates
+        # whatever it is told: one aggregated API out of reach, such as
+        # that of a metrics server which starts, ends the installation.
+        "admissionWebhooks": {"enabled": False},
+        "tls": {"enabled": False},
+    }
 
 
 def _grafana(setting: addon.Setting) -> dict[str, Any]:
