@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Benchmarks against the lab: ``python -m bench life|boot``.
+"""Benchmarks against the lab: ``python -m bench life|boot|chart``.
 
 Every size is run in one go on the same lab, so the ratios between rows mean
 something even on a noisy machine; single figures do not.
@@ -10,6 +10,7 @@ import pathlib
 import sys
 
 from bench import boot
+from bench import chart
 from bench import life
 
 
@@ -27,8 +28,18 @@ def main() -> int:
         default=[1, 10],
         help="numbers of workers",
     )
+    one.add_argument(
+        "--in-tree",
+        type=int,
+        nargs="*",
+        default=[],
+        metavar="SIZE",
+        help="numbers of workers for Magnum 22's in-tree driver",
+    )
     one.add_argument("--output", type=pathlib.Path, help="JSON file")
-    one.set_defaults(run=lambda given: life.run(given.sizes, given.output))
+    one.set_defaults(
+        run=lambda given: life.run(given.sizes, given.in_tree, given.output)
+    )
     one = commands.add_parser(
         "boot", help="boot nodes of ours and by hand, with real Kubernetes"
     )
@@ -36,6 +47,12 @@ def main() -> int:
     one.add_argument("--output", type=pathlib.Path, help="JSON file")
     one.set_defaults(
         run=lambda options: boot.run(options.runs, options.output)
+    )
+    one = commands.add_parser("chart", help="draw what life has written")
+    one.add_argument("source", type=pathlib.Path, help="JSON file")
+    one.add_argument("target", type=pathlib.Path, help="SVG or PNG file")
+    one.set_defaults(
+        run=lambda options: chart.run(options.source, options.target)
     )
     options = parser.parse_args()
     return int(options.run(options))

@@ -32,8 +32,13 @@ class Clusters:
         self._magnum = self.cloud.container_infrastructure_management
 
     @contextlib.contextmanager
-    def template(self, image: str, labels: Mapping[str, str]) -> Iterator[str]:
-        """Make a template, give its UUID, and delete it."""
+    def template(
+        self, image: str, labels: Mapping[str, str], **fields: str
+    ) -> Iterator[str]:
+        """Make a template, give its UUID, and delete it.
+
+        :param fields: more of Magnum's fields.
+        """
         made = self._magnum.create_cluster_template(
             name=f"bench-{uuid.uuid4().hex[:8]}",
             coe="kubernetes",
@@ -44,14 +49,20 @@ class Clusters:
             network_driver="calico",
             is_floating_ip_enabled=False,
             labels=dict(labels),
+            **fields,
         )
         try:
             yield made.uuid
         finally:
             self._magnum.delete_cluster_template(made.uuid)
 
-    def create(self, name: str, template: str, workers: int) -> str:
-        """Make a cluster with one control-plane node; return its UUID."""
+    def create(
+        self, name: str, template: str, workers: int, **fields: str
+    ) -> str:
+        """Make a cluster with one control-plane node; return its UUID.
+
+        :param fields: more of Magnum's fields.
+        """
         made = self._post(
             "/clusters",
             {
@@ -60,6 +71,7 @@ class Clusters:
                 "master_count": 1,
                 "node_count": workers,
                 "create_timeout": 60,
+                **fields,
             },
         )
         return str(made["uuid"])

@@ -23,12 +23,18 @@ _ROWS = (
     "SELECT CONCAT('SELECT ''', table_name, ''', COUNT(*) FROM heat.', "
     "table_name) FROM information_schema.tables WHERE table_schema = 'heat'"
 )
+_STACKS = "SELECT COUNT(*) FROM heat.stack WHERE deleted_at IS NULL"
+_RESOURCES = (
+    "SELECT COUNT(*) FROM heat.resource r JOIN heat.stack s "
+    "ON s.id = r.stack_id WHERE s.deleted_at IS NULL"
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
     """One operation on one cluster."""
 
+    driver: str
     workers: int
     operation: str
     wall: float
@@ -41,6 +47,10 @@ class Cost:
     """Bodies of all requests."""
     heat_rows: int
     """Rows in Heat's database afterwards, less those before."""
+    heat_resources: int
+    """Resources of all stacks afterwards, less those before."""
+    heat_stacks: int
+    """Stacks, nested ones included, afterwards, less those before."""
 
 
 class Meter:
@@ -53,10 +63,11 @@ class Meter:
 
     @contextlib.contextmanager
     def measured(
-        self, found: list[Cost], workers: int, operation: str
+        self, found: list[Cost], driver: str, workers: int, operation: str
     ) -> Iterator[None]:
         """Add the cost of what happens meanwhile to a list."""
         rows, cpu = self._heat_rows(), self._cpu()
+        resources, stacks = self._count(_RESOURCES), self._count(_STACKS)
         position = self._log.stat().st_size if self._log.exists() else 0
         began = time.monotonic()
         yield
@@ -65,6 +76,7 @@ class Meter:
         requests, size = self._requests(position)
         found.append(
             Cost(
+                driver=driver,
                 workers=workers,
                 operation=operation,
                 wall=round(wall, 1),
@@ -75,6 +87,8 @@ class Meter:
                 requests=requests,
                 request_bytes=size,
                 heat_rows=self._heat_rows() - rows,
+                heat_resources=self._count(_RESOURCES) - resources,
+                heat_stacks=self._count(_STACKS) - stacks,
             )
         )
 
@@ -103,6 +117,9 @@ class Meter:
                 counted[f"{service} {method}"] += 1
                 size += int(length)
         return dict(sorted(counted.items())), size
+
+    def _count(self, statement: str) -> int:
+        return int(database.query(self.settings, statement))
 
     def _heat_rows(self) -> int:
         statements = database.query(self.settings, _ROWS).splitlines()
