@@ -148,6 +148,8 @@ def _handshake(
     member: members.Member,
     server: compute.Server,
 ) -> Handshake | None:
+    if member.sealed_for == server.id:
+        return None
     has = _has_secrets(observed, member, server)
     if has and any(one.server_id == server.id for one in observed.answers):
         return Handshake(

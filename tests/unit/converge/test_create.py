@@ -37,6 +37,25 @@ class TestCreate(testtools.TestCase):
         self.assertEqual(3, len(sim.cloud.inventory("server *")))
         self.assertEqual(2, len(sim.cloud.inventory("stack *")))
 
+    def test_heat_is_told_no_more_than_it_must(self):
+        sim = simulation.Simulation()
+        sim.run()
+        # The stacks; who is in the control plane; who has its secrets.
+        self.assertEqual(2, sim.cloud.calls.count("heat", "create"))
+        self.assertEqual(2, sim.cloud.calls.count("heat", "update"))
+
+    def test_network_and_orders_are_looked_at_again_soon(self):
+        sim = simulation.Simulation()
+        waits = []
+        for _tick in range(8):
+            awaited = sim.converge().awaited
+            cluster = sim.cloud.heat.named("prod-7d1b1b8e6a0c")
+            waits.append((awaited, str(cluster.phase)))
+            sim.cloud.tick(simulation.TICK)
+        self.assertEqual((True, "IN_PROGRESS"), waits[0])
+        self.assertEqual(COMPLETE, sim.written.outcome)
+        self.assertFalse(sim.converge().awaited)
+
     def test_three_control_planes(self):
         sim = simulation.Simulation().with_count(1, control_planes=3)
         written = sim.run()
