@@ -53,13 +53,15 @@ def _draw(
     costs: Sequence[Mapping[str, Any]],
     value: Any,
 ) -> None:
-    for driver in dict.fromkeys(one["driver"] for one in costs):
+    drivers = dict.fromkeys(one["driver"] for one in costs)
+    for index, driver in enumerate(drivers):
         points = sorted(
             (one["workers"], value(one))
             for one in costs
             if (one["driver"], one["operation"]) == (driver, operation)
         )
         if points:
-            panel.plot(*zip(*points, strict=True), marker="o", label=driver)
+            line = zip(*points, strict=True)
+            panel.plot(*line, f"C{index}o-", label=driver)
     panel.set_ylim(bottom=0)
     panel.grid(visible=True, alpha=0.3)
