@@ -194,7 +194,8 @@ class Magnum:
             self.get(f"/clusters/{cluster_id}/nodegroups/{one['uuid']}")
             for one in listed["nodegroups"]
         ]
-        return {one["name"]: one for one in found}
+        # One that was being deleted may have gone since it was listed.
+        return {one["name"]: one for one in found if one is not None}
 
     def template(self, **changes):
         """Create a cluster template."""
