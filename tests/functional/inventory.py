@@ -143,5 +143,8 @@ def _files():
     return {
         str(path): ""
         for path in found
-        if path.is_file() and "/." not in str(path)
+        if path.is_file()
+        and "/." not in str(path)
+        # Counts of processes, also of those that are gone, are kept.
+        and path.parent.name != "metrics"
     }

@@ -246,6 +246,8 @@ class KillTest(base.LabTest):
     def delete_again_if_lost(self, one):
         if not one.is_marked():
             self.magnum.delete(one.uuid)
+            # The next kill must not lose it as well.
+            base.until(one.is_marked, MOMENT_SECONDS)
 
     def check_nothing_left(self, before):
         def left():
