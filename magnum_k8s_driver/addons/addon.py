@@ -178,8 +178,26 @@ def rule(resources: str, *verbs: str, group: str = "") -> Object:
     }
 
 
-def binding(name: str) -> Object:
-    """Return what gives a service account the cluster role of its name."""
+def account(name: str, *rules: Object) -> list[Object]:
+    """Return a service account with a cluster role of the same name."""
+    group = "rbac.authorization.k8s.io"
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": name, "namespace": SYSTEM},
+        },
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": "ClusterRole",
+            "metadata": {"name": name},
+            "rules": list(rules),
+        },
+        _binding(name),
+    ]
+
+
+def _binding(name: str) -> Object:
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRoleBinding",

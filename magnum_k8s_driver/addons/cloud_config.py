@@ -99,6 +99,13 @@ def _access(spec: spec_module.ClusterSpec) -> dict[str, str]:
     }
 
 
+def authority(spec: spec_module.ClusterSpec) -> dict[str, str]:
+    """Return the file of the cloud's CA by its name, if there is one."""
+    if not spec.cloud.ca_certificate:
+        return {}
+    return {CA_FILE: spec.cloud.ca_certificate}
+
+
 def trust(spec: spec_module.ClusterSpec) -> dict[str, str]:
     """Return how a program in :data:`DIRECTORY` believes its cloud."""
     if not spec.cloud.verify:
@@ -130,9 +137,8 @@ def _objects(setting: addon.Setting) -> list[addon.Object]:
     files = {
         CONTROLLER_FILE: controller_file(spec, setting.place),
         CINDER_FILE: cinder_file(spec),
+        **authority(spec),
     }
-    if spec.cloud.ca_certificate:
-        files[CA_FILE] = spec.cloud.ca_certificate
     return [
         {
             "apiVersion": "v1",

@@ -46,9 +46,8 @@ def cloud_file(setting: addon.Setting) -> str:
 
 
 def _objects(setting: addon.Setting) -> list[addon.Object]:
-    files = {FILE: cloud_file(setting)}
-    if setting.spec.cloud.ca_certificate:
-        files[cloud_config.CA_FILE] = setting.spec.cloud.ca_certificate
+    authority = cloud_config.authority(setting.spec)
+    files = {FILE: cloud_file(setting), **authority}
     return [
         {
             "apiVersion": "v1",

@@ -71,17 +71,10 @@ def policy(spec: spec_module.ClusterSpec) -> list[dict[str, Any]]:
 
 def _released(setting: addon.Setting) -> list[addon.Object]:
     metadata = {"name": NAME, "namespace": addon.SYSTEM}
-    group = "rbac.authorization.k8s.io"
+    authority = cloud_config.authority(setting.spec)
     found: list[addon.Object] = [
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
-        {
-            # It watches those of all namespaces to find its own.
-            "apiVersion": f"{group}/v1",
-            "kind": "ClusterRole",
-            "metadata": {"name": NAME},
-            "rules": [addon.rule("configmaps", "get", "list", "watch")],
-        },
-        addon.binding(NAME),
+        # It watches those of all namespaces to find its own.
+        *addon.account(NAME, addon.rule("configmaps", "get", "list", "watch")),
         {
             "apiVersion": "v1",
             "kind": "ConfigMap",
@@ -90,15 +83,13 @@ def _released(setting: addon.Setting) -> list[addon.Object]:
         },
         _daemon_set(setting, metadata),
     ]
-    if setting.spec.cloud.ca_certificate:
+    if authority:
         found.append(
             {
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
                 "metadata": {"name": _CA, "namespace": addon.SYSTEM},
-                "data": {
-                    cloud_config.CA_FILE: setting.spec.cloud.ca_certificate
-                },
+                "data": authority,
             }
         )
     return found

@@ -100,8 +100,7 @@ def _secret(setting: addon.Setting) -> addon.Object:
         data["os-certAuthorityPath"] = (
             f"{cloud_config.DIRECTORY}/{cloud_config.CA_FILE}"
         )
-    if cloud.ca_certificate:
-        data[cloud_config.CA_FILE] = cloud.ca_certificate
+    data |= cloud_config.authority(setting.spec)
     return {
         "apiVersion": "v1",
         "kind": "Secret",

@@ -57,24 +57,19 @@ def _released(setting: addon.Setting) -> list[addon.Object]:
     metadata = {"name": NAME, "namespace": addon.SYSTEM}
     group = "networking.k8s.io"
     # JSON is YAML.
-    files = {FILE: json.dumps(config(setting))}
-    if setting.spec.cloud.ca_certificate:
-        files[cloud_config.CA_FILE] = setting.spec.cloud.ca_certificate
+    files = {
+        FILE: json.dumps(config(setting)),
+        **cloud_config.authority(setting.spec),
+    }
     return [
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRole",
-            "metadata": {"name": NAME},
-            "rules": [
-                addon.rule("nodes,services", "get", "list", "watch"),
-                addon.rule("secrets", "get"),
-                addon.rule("events", "create", "patch", "update"),
-                addon.rule("ingresses", "get", "list", "watch", group=group),
-                addon.rule("ingresses/status", "update", group=group),
-            ],
-        },
-        addon.binding(NAME),
+        *addon.account(
+            NAME,
+            addon.rule("nodes,services", "get", "list", "watch"),
+            addon.rule("secrets", "get"),
+            addon.rule("events", "create", "patch", "update"),
+            addon.rule("ingresses", "get", "list", "watch", group=group),
+            addon.rule("ingresses/status", "update", group=group),
+        ),
         {
             "apiVersion": "v1",
             "kind": "Secret",

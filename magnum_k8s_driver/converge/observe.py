@@ -199,9 +199,9 @@ def _workers(
     for group in record.workers:
         anchor = record.group_stack_name(group)
         further = {
-            names.part_index(anchor, name): stack_id
+            index: stack_id
             for name, stack_id in live.items()
-            if names.part_index(anchor, name)
+            if (index := names.part_index(anchor, name))
         }
         first = group.stack_id
         if first is None or first in further.values():

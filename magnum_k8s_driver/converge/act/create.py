@@ -90,7 +90,7 @@ def create_control_plane(
 def create_worker_stack(
     action: actions.CreateWorkerStack, scene: scene_module.Scene
 ) -> None:
-    """Make the stacks of one worker group."""
+    """Make the anchor stack of one worker group."""
     spec = scene.load_spec()
     group = orders.current_group(scene, spec, action.group_uuid)
     operation = orders.create_operation(scene)

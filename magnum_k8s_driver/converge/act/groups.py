@@ -5,6 +5,8 @@ Whoever changes a group thinks of one list of members. Which stack holds
 whom is decided here and nowhere else.
 """
 
+import dataclasses
+
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge.act import scene as scene_module
@@ -67,7 +69,7 @@ def change(
             update = worker_stack.update(
                 spec,
                 group,
-                _holding(state, share),
+                dataclasses.replace(state, members=share),
                 timeout_minutes=_timeout(scene),
             )
             stacks.update(
@@ -80,7 +82,7 @@ def change(
     if further:
         server_group = _server_group(scene, before)
         for index, share in enumerate(further, parts[-1].index + 1):
-            new = _holding(state, share)
+            new = dataclasses.replace(state, members=share)
             _make(scene, spec, group, new, index, server_group)
 
 
@@ -91,17 +93,6 @@ def _is_to_change(
     return failed or share.all != part.state.members.all
 
 
-def _holding(
-    state: state_module.StackState, share: members_module.Members
-) -> state_module.StackState:
-    return state_module.StackState(
-        generation=state.generation,
-        operation=state.operation,
-        members=share,
-        healing=state.healing,
-    )
-
-
 def _make(
     scene: scene_module.Scene,
     spec: spec_module.ClusterSpec,
@@ -109,8 +100,8 @@ def _make(
     state: state_module.StackState,
     index: int = 0,
     server_group: str = "",
-) -> str:
-    """Make one stack and return its id."""
+) -> None:
+    """Make one stack; index and server group are those of a further one."""
     outputs = scene.cluster.stack.outputs
     attachment = worker_stack.Attachment(
         network_id=outputs["network_id"],
@@ -126,7 +117,7 @@ def _make(
         index=index,
         timeout_minutes=_timeout(scene),
     )
-    return stacks.create(scene.cloud.heat, request)
+    stacks.create(scene.cloud.heat, request)
 
 
 def _server_group(
