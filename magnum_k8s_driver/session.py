@@ -24,6 +24,7 @@ from magnum_k8s_driver import choices
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver import grants
 from magnum_k8s_driver import intake
+from magnum_k8s_driver import patience
 from magnum_k8s_driver import records
 from magnum_k8s_driver import rows
 from magnum_k8s_driver.converge import act
@@ -32,6 +33,7 @@ from magnum_k8s_driver.converge import plan
 from magnum_k8s_driver.converge import preflight
 from magnum_k8s_driver.converge import readiness
 from magnum_k8s_driver.converge import report
+from magnum_k8s_driver.converge import sight
 from magnum_k8s_driver.model import facts as facts_module
 from magnum_k8s_driver.model import fields
 from magnum_k8s_driver.model import inputs as inputs_module
@@ -54,9 +56,6 @@ _NOT_NOW = (
 _TEXT = "%(text)s"
 _HOOK_WAIT = 30.0
 """Seconds a hook waits for the status job to let go of the cluster."""
-_LOOKS = 4
-_LOOK_AGAIN = 2.0
-"""Seconds. Together less than the ten after which Magnum calls again."""
 
 
 def begin_create(context: Any, cluster: Any) -> None:
@@ -235,16 +234,17 @@ def _upgrade_target(
 def proceed(context: Any, cluster: Any) -> None:
     """Go on with what is under way, unless somebody else does already.
 
-    While a node waits for its secrets, most of the time until the next call
-    is spent here: it would wait for nothing else.
+    While something may end at any moment, it waits here for that.
     """
     del context
     choices.prepare()
-    for _look in range(_LOOKS):
-        written = _converge(rows.Rows(cluster), None, wait=0.0)
-        if written is None or not written.awaited:
-            break
-        time.sleep(_LOOK_AGAIN)
+    record, uuid = rows.Rows(cluster), cluster.uuid
+    with contextlib.ExitStack() as opened:
+        kept = patience.Kept(opened, _open(record))
+        patience.look_again(
+            lambda: _converge(record, None, wait=0.0, kept=kept),
+            lambda seen: sight.has_changed(kept.cloud.heat, uuid, seen),
+        )
 
 
 @contextlib.contextmanager
@@ -276,6 +276,7 @@ def _converge(
     wait: float,
     removal: record_module.Removal | None = None,
     asked: bool = False,
+    kept: patience.Kept | None = None,
 ) -> record_module.ClusterReport | None:
     """Converge once and write the report; None when nothing could be done."""
     uuid = record.cluster.uuid
@@ -285,7 +286,8 @@ def _converge(
             if not wait and not record.is_under_way():
                 # It ended after the status job had listed it.
                 return None
-            with _open(record) as cloud:
+            with contextlib.ExitStack() as own:
+                cloud = (kept or patience.Kept(own, _open(record))).cloud
                 around = _surroundings(record, cloud, spec)
                 around = dataclasses.replace(
                     around, removal=removal, asked=asked

@@ -217,6 +217,7 @@ class SimulatedCloud(fixtures.Fixture):
             ("cloud_module.user_facts", self._user_facts),
             ("_lock", lambda: self.cloud.lock),
             ("time", clock),
+            ("patience.time", clock),
         ):
             self.useFixture(
                 fixtures.MonkeyPatch(

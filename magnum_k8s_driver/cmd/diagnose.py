@@ -176,7 +176,7 @@ def _stacks(
             name = names.group_stack_name(prefix, group["name"], group["uuid"])
             wanted[f"node group {group['name']}"] = (None, name)
             wanted |= {
-                further: (found, further)
+                further: (found.id, further)
                 for further, found in sorted(tagged.items())
                 if names.part_index(name, further)
             }

@@ -1,33 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 """What waits for nothing but the next look. Pure."""
 
+from collections.abc import Iterator
+
 from magnum_k8s_driver.converge import observed as observed_module
-from magnum_k8s_driver.converge import sealing
+from magnum_k8s_driver.converge import operation
 from magnum_k8s_driver.model import record
 from magnum_k8s_driver.ports import heat
 
+_SOON = 180.0
+"""Seconds in which a step most often ends: Heat's work, a node's boot, drain,
+upgrade or orders. Of what takes longer nobody knows when it will."""
+
 
 def is_awaited(observed: observed_module.Observed) -> bool:
-    """Tell whether a look in a few seconds brings something forward."""
-    return (
-        sealing.is_awaited(observed)
-        or _is_brief(observed)
-        or any(unmade(observed, one) for one in observed.record.workers)
-    )
+    """Tell whether a look in a few seconds may bring something forward.
 
-
-def _is_brief(observed: observed_module.Observed) -> bool:
-    """Tell whether a create waits for Heat where that takes seconds only.
-
-    It makes a network, or hands orders to the control plane that works.
+    Not where Heat has failed: that is not mended by looking.
     """
-    cluster = observed.cluster
-    if cluster is None or observed.record.intent is not record.Intent.CREATE:
+    if observed.record.intent is record.Intent.NOTHING:
         return False
-    state = cluster.state
-    return cluster.stack.phase is heat.StackPhase.IN_PROGRESS and (
-        state.initialised or not state.stack.members.all
-    )
+    failed = heat.StackPhase.FAILED
+    if any(one.stack.phase is failed for one in observed.stacks):
+        return False
+    return any(observed.now - at < _SOON for at in _begun(observed))
+
+
+def _begun(observed: observed_module.Observed) -> Iterator[float]:
+    """Yield when the steps began that may be under way."""
+    yield operation.started(observed)
+    for one in observed.stacks:
+        yield one.stack.updated or one.stack.created
+    for server in observed.servers.values():
+        if server.launched is not None:
+            yield server.launched
 
 
 def unmade(

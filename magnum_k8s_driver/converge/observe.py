@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Mapping
 import dataclasses
+from typing import Any
 
 from oslo_log import log as logging
 
@@ -10,6 +11,7 @@ from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.converge import evidence
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.converge import sealing
+from magnum_k8s_driver.converge import sight
 from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import names
 from magnum_k8s_driver.model import orders
@@ -50,10 +52,13 @@ def observe(
     :raises CloudError: a service did not answer as it should.
     """
     deleting = record.intent is record_module.Intent.DELETE
+    # First, so that what changes meanwhile counts as a change.
+    listed = cloud.heat.tagged(names.stack_tag(record.uuid))
+    written: dict[tuple[str, str], Mapping[str, Any]] = {}
     cluster = _cluster_stack(
-        cloud, record, now, None if deleting else read_board_key
+        cloud, record, now, None if deleting else read_board_key, written
     )
-    workers = _workers(cloud, record, now)
+    workers = _workers(cloud, record, now, listed)
     no_stack = cluster is None and not workers
     user_data, servers = _user_data_and_servers(cloud, record)
     looked = observed_module.Observed(
@@ -62,6 +67,7 @@ def observe(
         cluster=cluster,
         workers=workers,
         servers=servers,
+        sight=sight.of(listed, written),
         user_data=user_data,
         removal=removal,
         load_balancers=(
@@ -153,7 +159,12 @@ def _cluster_stack(
     record: record_module.ClusterRecord,
     now: float,
     read_board_key: Callable[[str], bytes] | None,
+    written: dict[tuple[str, str], Mapping[str, Any]],
 ) -> observed_module.ClusterStack | None:
+    """Read the cluster stack and its boards.
+
+    :param written: gets what stands on the boards, by stack id and handle.
+    """
     stack = _stack(cloud.heat, record.stack_id, record.prefix, now)
     if stack is None:
         return None
@@ -163,7 +174,11 @@ def _cluster_stack(
     standing = None
     if read_board_key is not None and state.stack.members.all:
         key = read_board_key(state.secret_ref)
-        boards = _boards(cloud.heat, stack.id, key)
+        written.update(_written(cloud.heat, stack.id))
+        boards = {
+            name: board.read_board(one, key)
+            for (_stack_id, name), one in written.items()
+        }
         distress = board.read_distress(
             cloud.heat.metadata(stack.id, "distress")
         )
@@ -191,16 +206,18 @@ def _standing_orders(
 
 
 def _workers(
-    cloud: cloud_module.Cloud, record: record_module.ClusterRecord, now: float
+    cloud: cloud_module.Cloud,
+    record: record_module.ClusterRecord,
+    now: float,
+    listed: Mapping[str, heat_port.Listed],
 ) -> dict[str, observed_module.WorkerGroup]:
     """Read the stacks of all worker groups that have any."""
     found = {}
-    live = cloud.heat.tagged(names.stack_tag(record.uuid))
     for group in record.workers:
         anchor = record.group_stack_name(group)
         further = {
-            index: stack_id
-            for name, stack_id in live.items()
+            index: one.id
+            for name, one in listed.items()
             if (index := names.part_index(anchor, name))
         }
         first = group.stack_id
@@ -221,9 +238,11 @@ def _workers(
 def _worker_stack(
     cloud: cloud_module.Cloud, stack_id: str, now: float, index: int
 ) -> observed_module.WorkerStack | None:
-    stack = _stack(cloud.heat, stack_id, "", now)
-    if stack is None:
+    # Nothing of its outputs is needed, and each costs Heat a server's name.
+    found = cloud.heat.show(stack_id)
+    if found is None:
         return None
+    stack = _ended(found, now)
     return observed_module.WorkerStack(
         stack=stack,
         state=state_module.read_stack_state(stack.parameters),
@@ -264,19 +283,18 @@ def _ended(stack: heat_port.Stack, now: float) -> heat_port.Stack:
     )
 
 
-def _boards(
-    heat: heat_port.HeatPort, stack_id: str, board_key: bytes
-) -> dict[str, board.Board]:
+def _written(
+    heat: heat_port.HeatPort, stack_id: str
+) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """Return what stands on each board, by stack id and name of the handle."""
     handles = [
         resource
         for resource in heat.resources(stack_id, depth=1)
         if resource.parent == "boards"
     ]
     return {
-        handle.name: board.read_board(
-            heat.metadata(handle.stack_id, handle.name), board_key
-        )
-        for handle in handles
+        (one.stack_id, one.name): heat.metadata(one.stack_id, one.name)
+        for one in handles
     }
 
 

@@ -132,6 +132,8 @@ class Observed:
     """By the group's UUID; groups without a stack are missing."""
     servers: Mapping[str, compute.Server]
     """By name, which is the Node's name."""
+    sight: record_module.Sight = record_module.Sight()
+    """What was seen of all this, to find a change for little."""
     user_data: Mapping[str, str]
     """Software configs of this cluster that still exist, id to name."""
     answers: tuple[sealed.Answer, ...] = ()

@@ -61,8 +61,9 @@ def _create(
     cluster = observed.cluster
     if cluster is None:
         return (actions.PrepareIdentity(), actions.CreateClusterStack())
+    answers = _answers(observed)
     if _busy(cluster.stack):
-        return tuple(_answers(observed))
+        return tuple(answers)
     found: list[actions.Action] = []
     if not cluster.state.stack.members.all:
         found.append(
@@ -76,6 +77,7 @@ def _create(
         if group.uuid not in observed.workers
     ]
     return (
+        *answers,
         *found,
         *_unmade(observed),
         *_housekeeping(observed, found, limits),
@@ -123,7 +125,11 @@ def _update(
                 found.append(actions.CreateWorkerStack(group_uuid=group.uuid))
         else:
             found += _resize(observed, group, limits)
-    return (*found, *_housekeeping(observed, found, limits))
+    return (
+        *_answers(observed),
+        *found,
+        *_housekeeping(observed, found, limits),
+    )
 
 
 def _change_control_plane(
@@ -211,7 +217,6 @@ def _housekeeping(
             or rotation.steps(observed)
             or _orders(observed, limits)
         )
-    found += _answers(observed)
     spent = _spent_user_data(observed)
     if spent:
         found.append(actions.DropUserData(config_ids=spent))
@@ -256,7 +261,11 @@ def _orders(
 
 
 def _answers(observed: observed_module.Observed) -> list[actions.Action]:
-    """Return what members shall have of sealed secrets, busy or not."""
+    """Return what members shall have of sealed secrets, busy or not.
+
+    It comes first: a node waits for it, and a request for a stack of many
+    servers takes Heat seconds, in which it checks them all.
+    """
     questions = tuple(
         actions.Question(
             member=one.member,

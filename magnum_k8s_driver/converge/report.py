@@ -85,7 +85,11 @@ def report(
             group.uuid: _group(observed, group, outcome, reason)
             for group in observed.record.groups
         },
-        awaited=awaited.is_awaited(observed),
+        awaited=outcome is record.Outcome.IN_PROGRESS
+        and not trouble.sentence
+        and awaited.is_awaited(observed),
+        # Consoles tell nobody when they change.
+        sight=None if observed.shown else observed.sight,
         operation=operation.kind(observed),
         started=operation.started(observed),
         seen=observed.now,

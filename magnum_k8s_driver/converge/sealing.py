@@ -14,13 +14,10 @@ import enum
 from magnum_k8s_driver.converge import observed as observed_module
 from magnum_k8s_driver.model import board
 from magnum_k8s_driver.model import members
-from magnum_k8s_driver.model import record
 from magnum_k8s_driver.model import sealed
 from magnum_k8s_driver.ports import compute
 
 PHASE = "secrets"
-_AWAITED = 180.0
-"""Seconds since its server started; who has not asked by then may wait."""
 _NO_LOG = (
     "Sealed secrets need the console log of Nova; where a cloud has none, the "
     "operator sets [k8s_driver] secret_delivery = user_data"
@@ -114,19 +111,6 @@ def handshakes(
         if one:
             found[member.name] = one
     return found
-
-
-def is_awaited(observed: observed_module.Observed) -> bool:
-    """Tell whether a node that boots waits for the driver's answer."""
-    wanted = (record.Intent.CREATE, record.Intent.UPDATE)
-    if observed.cluster is None or observed.record.intent not in wanted:
-        return False
-    return any(
-        server.launched is not None
-        and observed.now - server.launched < _AWAITED
-        and not _has_secrets(observed, member, server)
-        for member, server in control_plane_servers(observed)
-    )
 
 
 def spent(observed: observed_module.Observed) -> tuple[str, ...]:

@@ -135,6 +135,18 @@ class GroupReport:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Sight:
+    """What tells for little that there is more to see; for comparison."""
+
+    stacks: frozenset[tuple[str, str]] = frozenset()
+    """Id and status of each stack."""
+    boards: Mapping[tuple[str, str], str] = dataclasses.field(
+        default_factory=dict
+    )
+    """Stack id and name of a handle, and what stands for its content."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ClusterReport:
     """What to write on a cluster and its groups."""
 
@@ -147,7 +159,9 @@ class ClusterReport:
     groups: Mapping[str, GroupReport] = dataclasses.field(default_factory=dict)
     """By the group's UUID."""
     awaited: bool = False
-    """A node that boots waits for the driver to look again."""
+    """Something may end at any moment and be gone on with."""
+    sight: Sight | None = None
+    """With what a change can be found; None: only by looking again."""
     operation: str = ""
     """What is being done, as operators count it."""
     started: float = 0.0

@@ -47,6 +47,15 @@ class Stack:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """A stack as it stands in a list of many."""
+
+    id: str
+    status: str
+    """Heat's action and status in one word: ``CREATE_COMPLETE``."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class StackResource:
     """A resource somewhere in a stack's tree."""
 
@@ -97,8 +106,8 @@ class HeatPort(Protocol):
     def find(self, name: str) -> str | None:
         """Return the id of the live stack of that name in the project."""
 
-    def tagged(self, tag: str) -> Mapping[str, str]:
-        """Return name -> id of the project's stacks with a tag.
+    def tagged(self, tag: str) -> Mapping[str, Listed]:
+        """Return the project's stacks with a tag, by name.
 
         Nested stacks are not among them.
         """

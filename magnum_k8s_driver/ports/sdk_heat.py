@@ -36,14 +36,19 @@ class SdkHeat:
         stack = self.show(path.rsplit("/", 1)[-1]) if path else None
         return stack.id if stack else None
 
-    def tagged(self, tag: str) -> Mapping[str, str]:
-        """Return name -> id of the project's stacks with a tag."""
+    def tagged(self, tag: str) -> Mapping[str, heat.Listed]:
+        """Return the project's stacks with a tag, by name."""
         document = self._rest.find("/stacks", {"tags": tag})
-        return {
-            one["stack_name"]: one["id"]
+        found = {
+            str(one["stack_name"]): heat.Listed(
+                id=str(one["id"]), status=str(one["stack_status"])
+            )
             for one in (document or {}).get("stacks", ())
             if one["stack_status"] != "DELETE_COMPLETE"
         }
+        for name, stack in found.items():
+            self._remember(f"{name}/{stack.id}")
+        return found
 
     def show(
         self, stack_id: str, *, outputs: bool = False

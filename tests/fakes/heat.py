@@ -95,9 +95,15 @@ class FakeHeat:
         stack = self._named(name)
         return stack.id if stack else None
 
-    def tagged(self, tag: str) -> Mapping[str, str]:
+    def tagged(self, tag: str) -> Mapping[str, heat.Listed]:
         """See the port."""
-        return {one.name: one.id for one in self.live() if tag in one.tags}
+        return {
+            one.name: heat.Listed(
+                id=one.id, status=f"{one.action}_{one.phase}"
+            )
+            for one in self.live()
+            if tag in one.tags
+        }
 
     def show(
         self, stack_id: str, *, outputs: bool = False

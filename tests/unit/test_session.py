@@ -21,8 +21,10 @@ import testtools
 from magnum_k8s_driver import census
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver import monitor
+from magnum_k8s_driver import patience
 from magnum_k8s_driver import rows
 from magnum_k8s_driver import session
+from magnum_k8s_driver.converge import converge
 from magnum_k8s_driver.model import problems
 from magnum_k8s_driver.model import quota
 from magnum_k8s_driver.model import record as record_module
@@ -509,7 +511,9 @@ class TestAwaited(SessionTest):
         self.assertEqual("CREATE_COMPLETE", self.magnum.reload(cluster).status)
         self.assertTrue(any(waited), "it came back at once each time")
         self.assertEqual([], [one for one in waited if one > 8])
-        self.assertEqual(0, waited[-1], "nobody waits any more")
+        before = self.cloud.now
+        self.job(cluster)
+        self.assertEqual(before, self.cloud.now, "nobody waits any more")
 
     def test_a_node_that_never_asks_is_not_awaited_for_long(self):
         self.cloud.nodes.behave("*", silent=True)
@@ -523,6 +527,68 @@ class TestAwaited(SessionTest):
             self.cloud.tick(10)
         self.assertTrue(any(waited))
         self.assertEqual({0}, {*waited[-10:]})
+
+    def resized(self, cluster, workers):
+        """Return the seconds from a resize to its end."""
+        row = self.magnum.reload(cluster)
+        began = self.cloud.now
+        self.handler.cluster_resize(
+            self.magnum.context, row, workers, [], row.default_ng_worker
+        )
+        while self.magnum.reload(cluster).status == "UPDATE_IN_PROGRESS":
+            next_call = self.cloud.now + 10
+            self.job(cluster)
+            ended = self.cloud.now
+            self.cloud.tick(next_call - ended)
+        row = self.magnum.reload(cluster)
+        self.assertEqual("UPDATE_COMPLETE", row.status, row.status_reason)
+        return ended - began
+
+    def test_a_resize_goes_on_between_two_calls(self):
+        cluster = self.create()
+        self.run_jobs(cluster)
+        soon = [self.resized(cluster, count) for count in (3, 2)]
+        busy = mock.Mock(**{"acquire.return_value": False})
+        with mock.patch.object(patience, "_MOST", busy):
+            late = [self.resized(cluster, count) for count in (3, 2)]
+        for one, other in zip(soon, late, strict=True):
+            self.assertLess(one, other)
+        busy.release.assert_not_called()
+
+    def test_without_a_change_nothing_but_that_is_asked(self):
+        cluster = self.create()
+        self.cloud.heat.hanging.add("*")
+        self.job(cluster)
+        before = self.cloud.now
+        self.cloud.tick(10)
+        with mock.patch.object(
+            converge,
+            "converge",
+            autospec=True,
+            side_effect=converge.converge,
+        ) as looked:
+            self.job(cluster)
+        self.assertEqual(1, looked.call_count)
+        self.assertGreater(self.cloud.now, before + 15)
+
+    def test_what_heat_does_not_tell_has_not_changed(self):
+        cluster = self.create()
+        self.cloud.heat.hanging.add("*")
+        self.job(cluster)
+        self.cloud.tick(10)
+        really, asked = self.cloud.heat.tagged, []
+
+        def tagged(tag):
+            asked.append(tag)
+            if len(asked) > 1:
+                raise exceptions.CloudUnavailable("orchestration", "no answer")
+            return really(tag)
+
+        with mock.patch.object(self.cloud.heat, "tagged", tagged):
+            self.job(cluster)
+        self.assertGreater(len(asked), 2)
+        row = self.magnum.reload(cluster)
+        self.assertNotIn("no answer", row.status_reason)
 
 
 class TestQuota(SessionTest):
