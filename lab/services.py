@@ -203,7 +203,7 @@ def _magnum(settings: lab_settings.Settings) -> list[Service]:
         _agent(
             settings,
             "magnum-conductor",
-            (magnum_22.program(settings, "magnum-conductor"), *config),
+            (python, "-m", "lab.plugins.magnum_conductor", *config),
             "SELECT count(*) FROM magnum.magnum_service "
             "WHERE last_seen_up >= '{since}'",
         ),

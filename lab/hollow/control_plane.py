@@ -19,6 +19,9 @@ from magnum_k8s_driver.model import orders
 INIT = "init"
 JOIN = "join-control-plane"
 SECRETS = "secrets"
+LEAST_CPUS, LEAST_MEMORY_MB = 2, 1700
+"""Of ``kubeadm init`` and ``join``: ControlPlaneNumCPU and ControlPlaneMem in
+cmd/kubeadm/app/constants (v1.36)."""
 
 
 class ControlPlane(node.Node):
@@ -201,7 +204,7 @@ class ControlPlane(node.Node):
             self._followed = secrets.get("serial", "")
 
     def _serve(self, phase: str) -> board.NodeError | None:
-        problem = self.cluster.learn(self.document)
+        problem = too_small(self.server) or self.cluster.learn(self.document)
         if problem:
             return board.NodeError(phase=phase, message=problem)
         if phase == INIT and not self.cluster.initialise(
@@ -356,3 +359,21 @@ class ControlPlane(node.Node):
     def _next(self) -> int:
         self._sequence += 1
         return self._sequence
+
+
+def too_small(server: node.Server) -> str:
+    """Return what kubeadm's preflight says of a machine, empty if nothing.
+
+    ``NumCPUCheck`` and ``MemCheck`` in cmd/kubeadm/app/preflight (v1.36).
+    """
+    if 0 < server.vcpus < LEAST_CPUS:
+        return (
+            f"[ERROR NumCPU]: the number of available CPUs {server.vcpus} is "
+            f"less than the required {LEAST_CPUS}"
+        )
+    if 0 < server.memory_mib < LEAST_MEMORY_MB:
+        return (
+            f"[ERROR Mem]: the system RAM ({server.memory_mib} MB) is less "
+            f"than the minimum {LEAST_MEMORY_MB} MB"
+        )
+    return ""

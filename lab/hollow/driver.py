@@ -280,6 +280,8 @@ def _server(instance, network_info):
         id=instance.uuid,
         name=instance.display_name,
         address=addresses[0] if addresses else "",
+        vcpus=instance.flavor.vcpus,
+        memory_mib=instance.flavor.memory_mb,
     )
 
 

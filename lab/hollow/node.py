@@ -32,6 +32,10 @@ class Server:
     id: str
     name: str
     address: str = ""
+    vcpus: int = 0
+    """0: not known."""
+    memory_mib: int = 0
+    """0: not known."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -164,6 +164,16 @@ class BootTest(NodeTest):
         report = again.heat.board("board-0").report
         self.assertTrue(report.signed)
 
+    def test_kubeadm_refuses_small_machines(self):
+        machine = node.Server("id-cp-0", "cp-0", "10.0.0.7", 1, 4096)
+        content = testing.control_plane("0", True)
+        self.lab.world.boot(machine, testing.user_data(content), {})
+        self.lab.run(20)
+        error = self.report().error
+        self.assertEqual("init", error.phase)
+        self.assertIn("[ERROR NumCPU]", error.message)
+        self.assertFalse(self.lab.state()["initialised_by"])
+
     def test_markers_are_on_the_console(self):
         self.boot_cluster()
         lines = self.lab.world.console("id-worker-0").splitlines()

@@ -81,12 +81,16 @@ def examine(
 
     :raises CloudError: a service refused to answer.
     """
-    known = facts.read(inputs_module.references(inputs, site))
+    references = dataclasses.replace(
+        inputs_module.references(inputs, site), surroundings=True
+    )
+    known = facts.read(references)
     spec, problems = inputs_module.draft(inputs, known, site)
     needed, allowances = quota.Needs(), {}
     if spec is not None:
         needed = needs_module.cluster(spec, needs_module.flavors(known))
         allowances = dict(facts.allowances(needed.services))
+        needed = quota.by_limit(needed, allowances)
         problems += quota.problems(needed, allowances)
     return Examination(
         spec=spec,

@@ -31,6 +31,9 @@ class References:
     """Whether the list of volume types is needed."""
     load_balancer: bool = False
     """Whether the list of load balancer providers is needed."""
+    surroundings: bool = False
+    """Whether it matters what else is in existing subnets: only before a
+    cluster is made, because its own nodes are among it later."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +88,11 @@ class SubnetFacts:
     ip_version: int = 4
     addresses: int | None = None
     """Addresses in its allocation pools, used or not; None: not known."""
+    taken: int = 0
+    """Of these, as many as somebody is known to use."""
+    outside: frozenset[str] | None = None
+    """Ids of the external networks that its routers lead to; None: not
+    known, or not asked."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

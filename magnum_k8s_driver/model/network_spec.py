@@ -61,6 +61,8 @@ def endpoint(
     """Return how the API server is reached; see ``node_group``."""
     cluster = checks.cluster
     floating_ip = labels.master_lb_floating_ip_enabled
+    if floating_ip is None:
+        floating_ip = cluster.floating_ip_enabled
     port = cluster.apiserver_port or spec_module.DEFAULT_API_PORT
     if not 1 <= port <= 65535:
         checks.tell(
@@ -69,11 +71,10 @@ def endpoint(
         )
     if cluster.master_lb_enabled:
         _check_provider(labels, checks)
+    _check_way_out(floating_ip, checks)
     return spec_module.EndpointSpec(
         load_balancer=cluster.master_lb_enabled,
-        floating_ip=(
-            cluster.floating_ip_enabled if floating_ip is None else floating_ip
-        ),
+        floating_ip=floating_ip,
         port=port,
         provider=labels.octavia_provider,
         algorithm=_algorithm(labels, checks),
@@ -275,8 +276,7 @@ def _check_addresses(
 ) -> None:
     """Tell when the nodes' network has not enough addresses for them.
 
-    Who else uses an existing subnet is not known; that its pools are too
-    small for this cluster alone is.
+    Not all who use an existing subnet may be known.
     """
     needed = sum(one.count for one in checks.cluster.node_groups)
     needed += int(checks.cluster.master_lb_enabled)
@@ -288,11 +288,42 @@ def _check_addresses(
         found, name = subnet.addresses, f"Subnet {subnet.name}"
     else:
         return
-    if needed > found:
+    taken = subnet.taken if subnet else 0
+    if needed > found - taken:
+        others = f", {taken} of them taken," if taken else ""
         checks.tell(
             "addresses",
-            f"{name} has {found} addresses but the cluster needs {needed}; "
-            "choose a larger one or fewer nodes.",
+            f"{name} has {found} addresses{others} but the cluster needs "
+            f"{needed}; choose a larger one or fewer nodes.",
+        )
+
+
+def _check_way_out(api: bool, checks: checks_module.Checks) -> None:
+    """Tell when Neutron could not give floating IPs to an existing subnet.
+
+    It looks for a router between the two: ``_get_router_for_floatingip`` in
+    neutron/db/l3_db.py.
+
+    :param api: whether the API shall have one.
+    """
+    cluster, subnet = checks.cluster, _subnet(checks)
+    reference = cluster.external_network
+    outside = facts_module.lookup(checks.facts.networks, reference)
+    if isinstance(outside, facts_module.Missing) or subnet is None:
+        return
+    nodes = cluster.floating_ip_enabled and any(
+        one.count
+        for one in cluster.node_groups
+        if cluster.master_lb_enabled or one.role is spec_module.Role.WORKER
+    )
+    reached = subnet.outside is None or outside.id in subnet.outside
+    if (api or nodes) and not reached:
+        checks.tell(
+            f"subnet {subnet.name}",
+            f"Subnet {subnet.name} has no router to the external network "
+            f"{outside.name}, so there are no floating IPs for it; connect "
+            "one, or turn floating_ip_enabled and "
+            "master_lb_floating_ip_enabled off.",
         )
 
 

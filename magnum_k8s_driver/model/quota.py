@@ -31,6 +31,9 @@ class Allowance:
     """:data:`UNLIMITED` or how many there may be."""
     used: int = 0
     """In use or reserved."""
+    key: str = ""
+    """Where one limit has several names, the one that all of them mean:
+    volume types have a name, an id, and may be the default."""
 
     @property
     def free(self) -> int:
@@ -181,6 +184,7 @@ def problems(
     time, and the service itself enforces it.
     """
     found = []
+    needs = by_limit(needs, allowances)
     for key, wanted in needs.totals.items():
         allowance = allowances.get(key, _NO_LIMIT)
         if allowance.limit >= 0 and wanted > allowance.free:
@@ -192,6 +196,21 @@ def problems(
             allowed = f"allowed {limit}"
             found.append(_problem(key, wanted, allowed))
     return tuple(found)
+
+
+def by_limit(needs: Needs, allowances: Mapping[str, Allowance]) -> Needs:
+    """Return needs of one limit together, where it has several names."""
+    limits: dict[str, list[str]] = {}
+    for key in needs.totals:
+        same = allowances.get(key, _NO_LIMIT).key or key
+        limits.setdefault(same, []).append(key)
+    totals = {
+        names[0] if len(names) == 1 else same: sum(
+            needs.totals[one] for one in names
+        )
+        for same, names in limits.items()
+    }
+    return dataclasses.replace(needs, totals=totals)
 
 
 def describe(key: str) -> Quota:

@@ -4,7 +4,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 import contextlib
 import dataclasses
-import ipaddress
+import functools
 from typing import Any, Protocol, TypeVar
 
 from keystoneauth1 import exceptions as keystone_exceptions
@@ -15,6 +15,7 @@ from magnum_k8s_driver.model import facts as facts_module
 from magnum_k8s_driver.model import quota
 from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.ports import quotas as quotas_module
+from magnum_k8s_driver.ports import subnets as subnets_module
 
 Found = TypeVar("Found")
 
@@ -85,8 +86,14 @@ class SdkFacts:
         return facts_module.CloudFacts(
             images=_each(references.images, self._image),
             flavors=_each(references.flavors, self._flavor),
-            networks=_each(references.networks, self._network),
-            subnets=_each(references.subnets, self._subnet),
+            networks=_each(
+                references.networks,
+                functools.partial(self._network, references=references),
+            ),
+            subnets=_each(
+                references.subnets,
+                functools.partial(self._subnet, references=references),
+            ),
             public_key=self._public_key(references.keypair),
             availability_zones=(
                 self._zones() if references.availability_zones else None
@@ -153,27 +160,40 @@ class SdkFacts:
             disk_gib=flavor.disk or 0,
         )
 
-    def _network(self, reference: str) -> facts_module.NetworkFacts:
+    def _network(
+        self, reference: str, references: facts_module.References
+    ) -> facts_module.NetworkFacts:
         with _as_cloud_error("network"):
             network = self._connection.network.find_network(
                 reference, ignore_missing=False
             )
-            subnets = list(
-                self._connection.network.subnets(network_id=network.id)
+            subnets = tuple(
+                subnets_module.read(
+                    self._connection,
+                    one,
+                    surroundings=references.surroundings
+                    and not network.is_router_external,
+                )
+                for one in self._connection.network.subnets(
+                    network_id=network.id
+                )
             )
         return facts_module.NetworkFacts(
             id=network.id,
             name=network.name or network.id,
             external=bool(network.is_router_external),
-            subnets=tuple(_subnet_facts(one) for one in subnets),
+            subnets=subnets,
         )
 
-    def _subnet(self, reference: str) -> facts_module.SubnetFacts:
+    def _subnet(
+        self, reference: str, references: facts_module.References
+    ) -> facts_module.SubnetFacts:
         with _as_cloud_error("network"):
-            return _subnet_facts(
-                self._connection.network.find_subnet(
-                    reference, ignore_missing=False
-                )
+            found = self._connection.network.find_subnet(
+                reference, ignore_missing=False
+            )
+            return subnets_module.read(
+                self._connection, found, surroundings=references.surroundings
             )
 
     def _public_key(self, name: str) -> str | facts_module.Missing | None:
@@ -240,32 +260,6 @@ def _named_or_not(types: Iterable[Any]) -> frozenset[str]:
     return frozenset(
         text for one in types for text in (one.name, one.id) if text
     )
-
-
-def _subnet_facts(subnet: Any) -> facts_module.SubnetFacts:
-    return facts_module.SubnetFacts(
-        id=subnet.id,
-        name=subnet.name or subnet.id,
-        network_id=subnet.network_id,
-        cidr=subnet.cidr,
-        ip_version=subnet.ip_version or 4,
-        addresses=_addresses(subnet.allocation_pools),
-    )
-
-
-def _addresses(pools: Any) -> int | None:
-    """Return how many addresses a subnet's allocation pools have."""
-    if not isinstance(pools, list):
-        return None
-    try:
-        return sum(
-            int(ipaddress.ip_address(pool["end"]))
-            - int(ipaddress.ip_address(pool["start"]))
-            + 1
-            for pool in pools
-        )
-    except (LookupError, TypeError, ValueError):
-        return None
 
 
 def _each(

@@ -6,6 +6,7 @@ does not tell is logged and left out, and the service itself will refuse.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+import dataclasses
 from typing import Any
 
 from oslo_log import log as logging
@@ -127,7 +128,9 @@ class SdkQuotas:
         default = self._storage.find("/types/default") or {}
         listed[""] = str((default.get("volume_type") or {}).get("name") or "")
         return {
-            quota.volume_key(kind, alias): found[key]
+            quota.volume_key(kind, alias): dataclasses.replace(
+                found[key], key=key
+            )
             for alias, name in listed.items()
             for kind in ("volumes", "gigabytes")
             if (key := quota.volume_key(kind, name)) in found

@@ -13,6 +13,7 @@ import os
 import time
 
 from tests.functional import base
+from tests.functional import clouds
 from tests.functional import inventory
 
 CLUSTER_SECONDS = 420
@@ -228,13 +229,6 @@ FAILING_NODES = {
 }
 """Like the services, only known when it happens."""
 
-QUOTAS = {
-    "compute": ("/os-quota-sets", "quota_set"),
-    "block_storage": ("/os-quota-sets", "quota_set"),
-    "network": ("/quotas", "quota"),
-    "load_balancer": ("/lbaas/quotas", "quota"),
-}
-
 
 class RefusalTest(base.LabTest):
     """What is known before anything is made: nothing is made."""
@@ -245,7 +239,7 @@ class RefusalTest(base.LabTest):
         cls.template = cls.make_template()
 
     def _set_quota(self, service, limits):
-        path, name = QUOTAS[service]
+        path, name = clouds.QUOTAS[service]
         path = f"{path}/{self.project_id}"
         adapter = getattr(self.admin, service)
         self.addCleanup(adapter.request, path, "DELETE", raise_exc=False)

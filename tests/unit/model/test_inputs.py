@@ -480,6 +480,31 @@ class NetworkTests(TestCase):
         unknown = samples.facts(subnets={"office-v4": samples.subnet()})
         self.assertEqual([], problems(facts=unknown, fixed_subnet="office-v4"))
 
+    def test_addresses_that_others_have(self):
+        subnet = samples.subnet(addresses=6, taken=3)
+        facts = samples.facts(subnets={"office-v4": subnet})
+        self.assert_refused(
+            "Subnet office-v4 has 6 addresses, 3 of them taken, but the "
+            "cluster needs 4",
+            facts=facts,
+            fixed_subnet="office-v4",
+        )
+
+    def test_no_router_to_the_external_network(self):
+        def told(outside, **changes):
+            subnet = samples.subnet(outside=outside)
+            facts = samples.facts(subnets={"office-v4": subnet})
+            return problems(facts=facts, fixed_subnet="office-v4", **changes)
+
+        external = samples.facts().networks["public"].id
+        self.assertEqual([], told(None))
+        self.assertEqual([], told(frozenset((external,))))
+        self.assertIn("has no router to the exter", told(frozenset("n"))[0])
+        private = {"floating_ip_enabled": False}
+        self.assertEqual([], told(frozenset(), **private))
+        label = with_labels(master_lb_floating_ip_enabled="true")
+        self.assertEqual(1, len(told(frozenset(), labels=label, **private)))
+
     def test_draft_goes_on_after_problems(self):
         found, told = inputs.draft(
             samples.inputs(name="n" * 65), samples.facts(), samples.SITE

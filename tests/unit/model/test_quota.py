@@ -41,6 +41,23 @@ class QuotaTest(unittest.TestCase):
         self.assertIn("needed 12, allowed 11", str(problem))
         self.assertIn("heat_resources_per_stack", str(problem))
 
+    def test_one_limit_of_several_names(self):
+        key = quota.volume_key("volumes", "ssd")
+        default = quota.volume_key("volumes", "")
+        allowances = {
+            key: quota.Allowance(limit=5, key=key),
+            default: quota.Allowance(limit=5, key=key),
+        }
+        (problem,) = quota.problems(
+            quota.Needs(totals={key: 3, default: 3}), allowances
+        )
+        self.assertIn("of type ssd", str(problem))
+        self.assertIn("needed 6, left 5 of 5", str(problem))
+        (problem,) = quota.problems(
+            quota.Needs(totals={default: 6}), allowances
+        )
+        self.assertIn("of the default type", str(problem))
+
     def test_volume_type(self):
         key = quota.volume_key("gigabytes", "ssd")
         (problem,) = quota.problems(

@@ -12,6 +12,8 @@ from openstack.compute.v2 import flavor
 from openstack.compute.v2 import keypair
 from openstack.image.v2 import image
 from openstack.network.v2 import network
+from openstack.network.v2 import port
+from openstack.network.v2 import router
 from openstack.network.v2 import subnet
 
 from magnum_k8s_driver import exceptions
@@ -82,6 +84,50 @@ class FindTests(unittest.TestCase):
             (4, 8192, 0), (found.vcpus, found.ram_mib, found.disk_gib)
         )
         made.compute.get_flavor.assert_called_once_with("2")
+
+    def around(self, project="ours", **router):
+        """Return what is known of a subnet in use."""
+        made = connection()
+        made.current_project_id = "ours"
+        pools = [{"start": "10.0.0.10", "end": "10.0.0.12"}]
+        made.network.find_subnet.return_value = subnet.Subnet(
+            id="s",
+            name="s",
+            network_id="n",
+            cidr="10.0.0.0/24",
+            ip_version=4,
+            project_id=project,
+            allocation_pools=pools,
+        )
+        made.network.ports.return_value = [
+            port.Port(
+                device_owner=owner,
+                device_id="r",
+                fixed_ips=[{"subnet_id": "s", "ip_address": address}],
+            )
+            for owner, address in (
+                ("network:router_interface", "10.0.0.1"),
+                ("compute:nova", "10.0.0.11"),
+            )
+        ]
+        made.network.get_router.configure_mock(**router)
+        found = read(made, subnets={"s"}, surroundings=True).subnets["s"]
+        self.assertEqual((3, 1), (found.addresses, found.taken))
+        return found.outside
+
+    def test_who_is_in_a_subnet(self):
+        gateway = {"network_id": "public"}
+        self.assertEqual(
+            {"public"},
+            self.around(
+                return_value=router.Router(external_gateway_info=gateway)
+            ),
+        )
+        self.assertEqual(set(), self.around(return_value=router.Router()))
+        self.assertIsNone(
+            self.around(side_effect=sdk_exceptions.NotFoundException("no"))
+        )
+        self.assertIsNone(self.around("theirs"))
 
     def test_networks(self):
         made = connection()
