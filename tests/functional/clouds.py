@@ -30,7 +30,18 @@ PROXIES = {
     "load-balancer": "load_balancer",
 }
 HEAT = "orchestration"
+SINGLE = (
+    "metadata_items",
+    "per_volume_gigabytes",
+    "resources",
+    "server_group_members",
+)
+"""Limits of each server, volume, stack or group."""
 PLENTY = 9000
+AT_ONCE = ("port", "floatingip", "security_group", "security_group_rule")
+"""Quotas of Neutron, of which several things are made at the same time. It
+counts each twice while it is being made: DbQuotaNoLockDriver counts rows and
+reservations, and a reservation goes after its row has come."""
 WRONG = 0.05
 """Of each draw; there are about ten of a cloud."""
 SHORT = 0.45
@@ -265,27 +276,26 @@ class Limits:
 
         :param rows: what preflight found when there was plenty of all.
         """
-        needed, used, single = {}, {}, set()
+        needed: dict[tuple[str, str], int] = {}
+        used: dict[tuple[str, str], int] = {}
         for row in rows:
             key = self.name(row["quota"])
             if not self.exist(row["quota"]):
                 continue
             needed[key] = needed.get(key, 0) + row["needed"]
-            # Preflight tells what is left of each, not of what each is.
-            one = row["limit"] is not None and row["limit"] >= 0
-            used[key] = row["limit"] - row["left"] if one else 0
-            if key[1] in ("per_volume_gigabytes", "resources") or key[
-                1
-            ].startswith(("server_group_m", "metadata")):
-                single.add(key)
-        spare = {key: chance.choice((0, 0, 0, 1, 4)) for key in needed}
+            # Of each single thing nothing is used.
+            used[key] = row["limit"] - row["left"]
+        spare = {
+            key: chance.choice((0, 0, 0, 1, 4)) + count * (key[1] in AT_ONCE)
+            for key, count in needed.items()
+        }
         if needed and chance.random() < SHORT:
             for key in chance.sample(sorted(needed), chance.choice((1, 1, 2))):
                 most = max(needed[key], 1)
                 spare[key] = -chance.choice((1, 1, chance.randint(1, most)))
         found: dict[str, dict[str, int]] = {}
         for key, count in needed.items():
-            limit = used[key] * (key not in single) + count + spare[key]
+            limit = used[key] + count + spare[key]
             found.setdefault(key[0], {})[key[1]] = max(limit, 0)
         return found
 

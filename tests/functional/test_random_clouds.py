@@ -111,24 +111,25 @@ class Trial:
             self.heat = drawn.get(clouds.HEAT, {})
         self.drawn = {**drawn, clouds.HEAT: self.heat}
         self.test.limit_heat(self.heat)
+        self.said = self._preflight(self.heat)
 
     def _preflight(self, heat):
         return clouds.preflight(self.template, self.cloud, heat)
 
     def told(self):
         """Return one line; it begins with WRONG where preflight is."""
-        said = self._preflight(self.heat)
         found = self._create(base.unique("c"))
         refused = found["stack_id"] in (None, "")
-        if refused == said["fits"]:
+        if refused == self.said["fits"]:
             return (
-                f"WRONG: the command said {said['problems']}, the driver "
+                f"WRONG: the command said {self.said['problems']}, the driver "
                 f"{found['status']}: {found['status_reason']}; {self}"
             )
-        if not refused:
-            if found["status"] == "CREATE_COMPLETE":
-                return "yes, complete"
+        if not refused and found["status"] != "CREATE_COMPLETE":
             return f"WRONG yes: {found['status_reason']} {self}"
+        if not refused:
+            other = found["counted otherwise"]
+            return f"WRONG count: {other} {self}" if other else "yes, complete"
         reason = found["status_reason"]
         forced = self._create(base.unique(FORCED))
         if forced["status"] != "CREATE_FAILED":
@@ -148,8 +149,22 @@ class Trial:
         self.test.addCleanup(self.test.remove, uuid)
         ends = ("CREATE_COMPLETE", "CREATE_FAILED")
         found = magnum.await_status(uuid, *ends, seconds=SECONDS)
+        if found["status"] == "CREATE_COMPLETE":
+            found["counted otherwise"] = self._counted_otherwise()
         self.test.remove(uuid)
         return found
+
+    def _counted_otherwise(self):
+        """Return quotas of which a cluster took more or less than needed."""
+        before = {one["quota"]: one for one in self.said["quotas"]}
+        wrong = []
+        for after in self._preflight(self.heat)["quotas"]:
+            name = after["quota"]
+            taken = before[name]["left"] - after["left"]
+            single = name.rpartition(".")[2] in clouds.SINGLE
+            if not single and taken != after["needed"]:
+                wrong.append(f"{name}: took {taken} of {after['needed']}")
+        return wrong
 
     def __str__(self):
         return f"{self.cloud} {self.drawn}"
