@@ -35,6 +35,7 @@ def site() -> fields.Site:
             minor: release.kubernetes_version
             for minor, release in releases.read_releases().items()
         },
+        addons_left_out=tuple(CONF.k8s_driver.addons_left_out),
         members_per_stack=CONF.k8s_driver.members_per_stack,
         seals_secrets=CONF.k8s_driver.secret_delivery != conf.IN_USER_DATA,
     )

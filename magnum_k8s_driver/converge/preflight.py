@@ -7,6 +7,7 @@ Reads through a port and otherwise only compares: what is needed comes from
 
 from collections.abc import Callable, Mapping
 import dataclasses
+import uuid
 
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.converge import observed as observed_module
@@ -16,12 +17,18 @@ from magnum_k8s_driver.model import fields
 from magnum_k8s_driver.model import inputs as inputs_module
 from magnum_k8s_driver.model import members
 from magnum_k8s_driver.model import needs as needs_module
+from magnum_k8s_driver.model import orders
 from magnum_k8s_driver.model import problems as problems_module
 from magnum_k8s_driver.model import quota
 from magnum_k8s_driver.model import record
 from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.model import state
 from magnum_k8s_driver.ports import facts as facts_port
+from magnum_k8s_driver.render import addon_orders
+
+_ID = uuid.UUID(int=0)
+_CREDENTIAL = "magnum-k8s-driver"
+"""As the first one of a cluster is named."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +96,8 @@ def examine(
     needed, allowances = quota.Needs(), {}
     if spec is not None:
         needed = needs_module.cluster(spec, needs_module.flavors(known))
+        if not problems:
+            needed += _orders(spec, site)
         allowances = dict(facts.allowances(needed.services))
         needed = quota.by_limit(needed, allowances)
         problems += quota.problems(needed, allowances)
@@ -99,6 +108,30 @@ def examine(
         needed=needed,
         allowances=allowances,
     )
+
+
+def _orders(spec: spec_module.ClusterSpec, site: fields.Site) -> quota.Needs:
+    """Return the metadata that the first orders take of a control plane.
+
+    All add-ons are in them. The ids of things that are not there yet are as
+    long as any, so this is wrong by one key at most.
+    """
+    network, subnet = (str(uuid.uuid5(_ID, one)) for one in "ns")
+    found = addon_orders.entries(
+        spec,
+        addon_orders.place(network, subnet),
+        left_out=site.addons_left_out,
+        credential=_CREDENTIAL,
+    )
+    metadata = orders.encode(
+        orders.Orders(
+            seq=1, operation="create-1", addons=addon_orders.config_map(found)
+        ),
+        b"any",
+        quota.UNLIMITED,
+    )
+    keys = len(metadata) + orders.RESERVED_KEYS
+    return quota.Needs(each={f"{quota.COMPUTE}.metadata_items": keys})
 
 
 def additions(

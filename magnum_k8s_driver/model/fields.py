@@ -85,5 +85,7 @@ class Site:
     version must be asked for."""
     seals_secrets: bool = True
     """Secrets do not travel in user data."""
+    addons_left_out: tuple[str, ...] = ()
+    """Add-ons that no cluster gets from the driver."""
     members_per_stack: int = MEMBERS_PER_STACK
     """Workers that one Heat stack of a group holds at most; 0: any number."""
