@@ -2,13 +2,16 @@
 """The files shipped under ``templates/``, complete as they lie.
 
 In a checkout ``templates/`` stands beside the package; a wheel carries it as
-``magnum_k8s_driver/templates``. Their content counts as a constant.
+``magnum_k8s_driver/templates``. They are read when this module is: a
+conductor goes on with those of its own code while a new package is put in
+their place.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from importlib.resources import abc as resources_abc
 import pathlib
+import types
 
 
 def root() -> resources_abc.Traversable:
@@ -30,7 +33,7 @@ def read_text(path: str) -> str:
 
     :param path: below ``templates/``, such as ``heat/cluster.yaml``.
     """
-    return root().joinpath(*path.split("/")).read_text(encoding="utf-8")
+    return _TEXTS[path]
 
 
 def list_files(path: str) -> tuple[str, ...]:
@@ -39,15 +42,21 @@ def list_files(path: str) -> tuple[str, ...]:
     :param path: directory below ``templates/``.
     :returns: paths below ``templates/``.
     """
-    return tuple(sorted(_walk(root().joinpath(*path.split("/")), path)))
+    return tuple(one for one in _TEXTS if one.startswith(f"{path}/"))
 
 
-def _walk(directory: resources_abc.Traversable, path: str) -> Iterator[str]:
+def _read(
+    directory: resources_abc.Traversable, path: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Return path and text of every file below a directory."""
     for entry in directory.iterdir():
         if entry.name.startswith(("__", ".")):
             continue
-        below = f"{path}/{entry.name}"
+        below = f"{path}{entry.name}"
         if entry.is_dir():
-            yield from _walk(entry, below)
+            yield from _read(entry, f"{below}/")
         else:
-            yield below
+            yield below, entry.read_text(encoding="utf-8")
+
+
+_TEXTS: Mapping[str, str] = types.MappingProxyType(dict(sorted(_read(root()))))

@@ -3,6 +3,8 @@
 
 from collections.abc import Mapping
 import dataclasses
+import functools
+import types
 from typing import Any
 
 import yaml
@@ -47,14 +49,16 @@ class Release:
     """By the add-on's name."""
 
 
-def read_releases() -> dict[str, Release]:
+@functools.cache
+def read_releases() -> Mapping[str, Release]:
     """Return every supported minor, oldest first."""
     document = yaml.safe_load(files.read_text("releases.yaml"))
     found = {
         str(minor): _release(str(minor), entry, document)
         for minor, entry in document["releases"].items()
     }
-    return dict(sorted(found.items(), key=lambda item: _order(item[0])))
+    ordered = sorted(found.items(), key=lambda item: _order(item[0]))
+    return types.MappingProxyType(dict(ordered))
 
 
 def release_for(kubernetes_version: str) -> Release:

@@ -13,7 +13,6 @@ import testtools
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.model import problems
 from magnum_k8s_driver.render import cluster_stack
-from magnum_k8s_driver.render import releases
 from magnum_k8s_driver.render import worker_stack
 from tests.unit.converge import simulation
 
@@ -154,7 +153,6 @@ class TestCreate(testtools.TestCase):
 _RSA_KEY = functools.cache(rsa.generate_private_key)
 _CLUSTER_TEMPLATE = functools.cache(cluster_stack.template)
 _WORKER_TEMPLATE = functools.cache(worker_stack.template)
-_RELEASES = functools.cache(releases.read_releases)
 
 
 class Quick(fixtures.Fixture):
@@ -169,7 +167,6 @@ class Quick(fixtures.Fixture):
             ("render.userdata.user_data", self._user_data),
             ("render.cluster_stack.template", _CLUSTER_TEMPLATE),
             ("render.worker_stack.template", _WORKER_TEMPLATE),
-            ("render.releases.read_releases", _RELEASES),
             ("converge.secret.rsa.generate_private_key", _RSA_KEY),
         ):
             self.useFixture(

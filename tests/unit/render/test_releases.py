@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The release table."""
 
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import fixtures
 import testtools
 
 from magnum_k8s_driver import exceptions
@@ -64,3 +70,33 @@ class FilesTest(testtools.TestCase):
         self.assertEqual(sorted(found), list(found))
         for path in found:
             self.assertTrue(files.read_text(path))
+
+    def test_a_new_package_does_not_reach_a_running_process(self):
+        place = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        package = pathlib.Path(files.__file__).parents[1]
+        shutil.copytree(package, place / package.name)
+        shutil.copytree(package.with_name("templates"), place / "templates")
+        done = subprocess.run(
+            [sys.executable, "-c", _OUTLIVES, place],
+            cwd=place,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        self.assertEqual("", done.stderr)
+        self.assertEqual("as before", done.stdout.strip())
+
+
+_OUTLIVES = """
+import pathlib, shutil, sys
+
+sys.path.insert(0, sys.argv[1])
+from magnum_k8s_driver.render import cluster_stack, files, releases
+
+assert files.__file__.startswith(sys.argv[1]), files.__file__
+shutil.rmtree(pathlib.Path(sys.argv[1], "templates"))
+assert files.list_files("node") and cluster_stack.template()
+assert releases.release_for("v1.36.4").artifacts
+print("as before")
+"""
