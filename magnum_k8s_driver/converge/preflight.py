@@ -113,12 +113,12 @@ def examine(
 def _orders(spec: spec_module.ClusterSpec, site: fields.Site) -> quota.Needs:
     """Return the metadata that the first orders take of a control plane.
 
-    All add-ons are in them. The ids of things that are not there yet are as
-    long as any, so this is wrong by one key at most.
+    All add-ons are in them. Ids of things that are not there yet are as long
+    as any and compress as badly, so this is wrong by one key at most.
     """
-    network, subnet = (str(uuid.uuid5(_ID, one)) for one in "ns")
+    cluster, network, subnet = (str(uuid.uuid5(_ID, one)) for one in "cns")
     found = addon_orders.entries(
-        spec,
+        dataclasses.replace(spec, uuid=cluster),
         addon_orders.place(network, subnet),
         left_out=site.addons_left_out,
         credential=_CREDENTIAL,

@@ -35,7 +35,9 @@ class RandomCloudsTest(base.LabTest):
     def setUpClass(cls):
         base.needs_time()
         super().setUpClass()
-        cls.addClassCleanup(control.restart, base.settings(), CONDUCTOR)
+        cls.addClassCleanup(
+            control.restart, base.settings(), [*CONDUCTOR, *ENGINE]
+        )
         cls.heat = None
         cls.limit_heat({})
         cls.wrong = []
@@ -54,8 +56,7 @@ class RandomCloudsTest(base.LabTest):
             most = heat["resources"]
             driver["OS_K8S_DRIVER__HEAT_RESOURCES_PER_STACK"] = most
             engine["OS_DEFAULT__MAX_RESOURCES_PER_STACK"] = most
-        if cls.heat is not None:
-            _restart(["heat-engine"], engine)
+        _restart(ENGINE, engine)
         _restart(CONDUCTOR, driver)
         cls.heat = dict(heat)
 
@@ -171,6 +172,7 @@ class Trial:
 
 
 CONDUCTOR = ["magnum-conductor"]
+ENGINE = ["heat-engine"]
 
 
 def _restart(names, environment):
