@@ -11,6 +11,7 @@ from typing import Any
 
 from magnum.common import context as magnum_context
 from magnum import objects
+from oslo_log import log as logging
 
 from magnum_k8s_driver import intake
 from magnum_k8s_driver import records
@@ -18,6 +19,8 @@ from magnum_k8s_driver.model import fields
 from magnum_k8s_driver.model import record as record_module
 from magnum_k8s_driver.model import state as state_module
 from magnum_k8s_driver.ports import metrics
+
+LOG = logging.getLogger(__name__)
 
 
 class Rows:
@@ -71,9 +74,17 @@ class Rows:
                 result="" if going_on else written.outcome.value.lower(),
             )
 
-    def refuse(self, reason: str) -> None:
-        """Mark a cluster of which nothing was made as failed."""
+    def refuse(self, reason: str) -> bool:
+        """Mark a cluster of which nothing was made as failed.
+
+        :returns: whether that was to be done. The status job may have been
+            faster, and its user deletes it already: the hook must not raise
+            then, or Magnum calls it failed again and the delete is lost.
+        """
         record = self.read()
+        if record.intent is not record_module.Intent.CREATE:
+            LOG.warning("Cluster %s: %s", record.uuid, reason)
+            return False
         failed = record_module.Outcome.FAILED
         groups = {
             group.uuid: record_module.GroupReport(
@@ -101,6 +112,7 @@ class Rows:
             now=time.time(),
             result="refused",
         )
+        return True
 
     def complain(self, sentence: str) -> None:
         """Tell why nothing could be done this time."""

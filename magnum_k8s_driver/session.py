@@ -79,11 +79,14 @@ def begin_create(context: Any, cluster: Any) -> None:
         # The status job will look again, with the service's own identity.
         LOG.warning("Cluster %s: %s", cluster.uuid, exc)
         return
-    _converge(record, lambda known: spec, wait=_HOOK_WAIT)
+    if spec is not None:
+        _converge(record, lambda known: spec, wait=_HOOK_WAIT)
 
 
-def _check_create(context: Any, record: rows.Rows) -> spec_module.ClusterSpec:
-    """Return what shall be made, as far as the caller's own rights go."""
+def _check_create(
+    context: Any, record: rows.Rows
+) -> spec_module.ClusterSpec | None:
+    """Return what shall be made, None when others have said no already."""
     try:
         with cloud_module.user_facts(
             context, choices.cloud_settings()
@@ -92,7 +95,8 @@ def _check_create(context: Any, record: rows.Rows) -> spec_module.ClusterSpec:
     except (exceptions.CloudUnavailable, exceptions.CloudConflict):
         raise
     except exceptions.K8sDriverError as exc:
-        record.refuse(str(exc))
+        if not record.refuse(str(exc)):
+            return None
         # A status job that was faster than this hook was let in.
         with cloud_module.open_identity(choices.cloud_settings()) as identity:
             grants.give_back(record, identity, _lock())
@@ -100,10 +104,7 @@ def _check_create(context: Any, record: rows.Rows) -> spec_module.ClusterSpec:
 
 
 def begin(context: Any, cluster: Any) -> None:
-    """Begin what the records ask for; the status job finishes it.
-
-    Whatever goes wrong here is no reason to give up: the intent is saved.
-    """
+    """Begin what the records ask for; the status job goes on whatever is."""
     del context
     choices.prepare()
     _converge(rows.Rows(cluster), None, wait=_HOOK_WAIT, asked=True)
@@ -261,10 +262,7 @@ def surroundings(record: rows.Rows) -> Iterator[converge.Surroundings]:
 def locked(
     cluster: Any, *, wait: float
 ) -> contextlib.AbstractContextManager[None]:
-    """Return the lock of a cluster.
-
-    :param wait: seconds.
-    """
+    """Return the lock of a cluster; waiting is in seconds."""
     choices.prepare()
     return _lock().hold(_lock_of(cluster), wait_seconds=wait)
 

@@ -419,6 +419,26 @@ class TestGrants(SessionTest):
             self.assertIsInstance(reason, str)
         self.assertEqual(self.before, self.cloud.inventory())
 
+    def test_a_delete_while_the_hook_checks(self):
+        def asked():
+            row = self.row()
+            row.status = "DELETE_IN_PROGRESS"
+            row.save()
+            raise exceptions.InvalidClusterSpec(
+                [problems.Problem(subject="x", sentence="It cannot be.")]
+            )
+
+        with mock.patch.object(
+            session,
+            "_read_spec",
+            autospec=True,
+            side_effect=lambda *_: asked(),
+        ):
+            self.create()
+        self.assertEqual("DELETE_IN_PROGRESS", self.row().status)
+        self.assertIsNone(self.run_jobs(self.row()))
+        self.assertEqual(self.before, self.cloud.inventory())
+
     def test_the_status_job_refuses(self):
         self.cloud.fail_next("cloud", "user_facts")
         self.cloud.facts.quotas = {
