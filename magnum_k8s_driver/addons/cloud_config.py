@@ -13,8 +13,10 @@ them: the node program puts it in the place of :data:`ID`, :data:`SECRET`,
 """
 
 from collections.abc import Mapping
+import hashlib
 
 from magnum_k8s_driver.addons import addon
+from magnum_k8s_driver.model import balancer_classes
 from magnum_k8s_driver.model import spec as spec_module
 
 ID = "@cloud-id@"
@@ -51,6 +53,7 @@ KNOWN_KEYS: Mapping[str, frozenset[str]] = {
             "manage-security-groups",
         )
     ),
+    "LoadBalancerClass": frozenset(balancer_classes.KEYS),
     "Networking": frozenset(("internal-network-name",)),
     "BlockStorage": frozenset(("ignore-volume-az",)),
 }
@@ -73,8 +76,18 @@ def controller_file(spec: spec_module.ClusterSpec, place: addon.Place) -> str:
         {
             "Global": _access(spec),
             "LoadBalancer": balancer,
+            **{
+                f'LoadBalancerClass "{name}"': dict(pairs)
+                for name, pairs in spec.labels.load_balancer_classes
+            },
         }
     )
+
+
+def fingerprint(spec: spec_module.ClusterSpec, place: addon.Place) -> str:
+    """Return what changes with the controller manager's configuration."""
+    texts = controller_file(spec, place), spec.cloud.ca_certificate
+    return hashlib.sha256("".join(texts).encode()).hexdigest()[:16]
 
 
 def cinder_file(spec: spec_module.ClusterSpec) -> str:

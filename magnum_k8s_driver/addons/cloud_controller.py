@@ -4,6 +4,10 @@
 from typing import Any
 
 from magnum_k8s_driver.addons import addon
+from magnum_k8s_driver.addons import cloud_config
+
+CONFIGURATION = "magnum.openstack.org/cloud-config"
+"""Annotation with a fingerprint of the file that the pod has read."""
 
 
 def _values(setting: addon.Setting) -> dict[str, Any]:
@@ -22,7 +26,13 @@ def _values(setting: addon.Setting) -> dict[str, Any]:
             "cloud-node-lifecycle",
             "service",
         ],
-        "podAnnotations": setting.renewed,
+        # It reads its configuration once, when it starts.
+        "podAnnotations": {
+            **setting.renewed,
+            CONFIGURATION: cloud_config.fingerprint(
+                setting.spec, setting.place
+            ),
+        },
         "nodeSelector": addon.on_control_plane(),
         "tolerations": addon.tolerations(),
         # The chart's are the host's PKI, which it does not read, and a

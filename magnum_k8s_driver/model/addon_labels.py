@@ -3,6 +3,7 @@
 
 import dataclasses
 
+from magnum_k8s_driver.model import balancer_classes
 from magnum_k8s_driver.model import label_types as t
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9 ._:/+-]{0,254}"
@@ -16,6 +17,12 @@ class AddonLabels:
 
     cloud_provider_enabled: bool = _switch(
         "cloud_provider_enabled", True, "OpenStack cloud controller manager."
+    )
+    load_balancer_classes: tuple[balancer_classes.Class, ...] = _opt(
+        balancer_classes.LABEL,
+        balancer_classes.Classes(),
+        "",
+        "Classes that Services of type LoadBalancer may ask for.",
     )
     cinder_csi_enabled: bool = _switch(
         "cinder_csi_enabled", True, "Cinder CSI driver."

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What add-ons need of the rest of a cluster."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from magnum_k8s_driver.model import balancer_classes
+from magnum_k8s_driver.model import facts as facts_module
 from magnum_k8s_driver.model import fields
 from magnum_k8s_driver.model import labels as labels_module
 from magnum_k8s_driver.model import problems as problems_module
@@ -13,11 +15,13 @@ def problems(
     inputs: fields.ClusterInputs,
     labels: labels_module.Labels,
     workers: Iterable[spec_module.NodeGroupSpec],
+    facts: facts_module.CloudFacts,
 ) -> list[problems_module.Problem]:
     """Return every reason why an add-on could not do its work."""
     found: list[problems_module.Problem] = []
     if labels.auto_scaling_enabled:
         found += _autoscaler(inputs, labels, workers)
+    found += _classes(labels.load_balancer_classes, facts.networks)
     return found
 
 
@@ -68,5 +72,31 @@ def _autoscaler(
                     f"of node group {group.name} for nodes; leave out "
                     "docker_volume_size and floating_ip_enabled, or its "
                     "max_node_count."
+                ),
+            )
+
+
+def _classes(
+    classes: tuple[balancer_classes.Class, ...],
+    known: Mapping[str, facts_module.NetworkFacts | facts_module.Missing],
+) -> Iterator[problems_module.Problem]:
+    """Return a problem for each network that Services could not use.
+
+    Subnets of external networks cannot be seen by projects.
+    """
+    label = balancer_classes.LABEL
+    for name, key, network in balancer_classes.networks(classes):
+        found = facts_module.lookup(known, network)
+        wrong = ""
+        if isinstance(found, facts_module.Missing):
+            wrong = found.reason
+        elif key == "floating-network-id" and not found.external:
+            wrong = "is not marked as external"
+        if wrong:
+            yield problems_module.Problem(
+                subject=f"label {label}",
+                sentence=(
+                    f"Network {network}, {key} of the load balancer class "
+                    f"{name} (label {label}), {wrong}."
                 ),
             )

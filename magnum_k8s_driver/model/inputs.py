@@ -9,6 +9,7 @@ import re
 
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.model import addon_rules
+from magnum_k8s_driver.model import balancer_classes
 from magnum_k8s_driver.model import checks as checks_module
 from magnum_k8s_driver.model import facts as facts_module
 from magnum_k8s_driver.model import fields
@@ -55,7 +56,14 @@ def references(inputs: ClusterInputs, site: Site | None = None) -> References:
             one.flavor for one in inputs.node_groups if one.flavor
         ),
         networks=frozenset(
-            filter(None, (inputs.external_network, inputs.fixed_network))
+            filter(
+                None,
+                (
+                    inputs.external_network,
+                    inputs.fixed_network,
+                    *_class_networks(inputs, site),
+                ),
+            )
         ),
         subnets=frozenset(filter(None, (inputs.fixed_subnet,))),
         keypair=inputs.keypair,
@@ -69,6 +77,12 @@ def references(inputs: ClusterInputs, site: Site | None = None) -> References:
         ),
         load_balancer=inputs.master_lb_enabled,
     )
+
+
+def _class_networks(inputs: ClusterInputs, site: Site) -> list[str]:
+    labels = labels_module.parse(inputs.labels, site.label_defaults).labels
+    named = balancer_classes.networks(labels.load_balancer_classes)
+    return [network for _class, _key, network in named]
 
 
 def labels_of_groups(
@@ -135,7 +149,7 @@ def draft(
     checks.problems.extend(parsed.problems)
     _check_refused(checks)
     control_planes, workers = _groups(checks)
-    found = addon_rules.problems(inputs, parsed.labels, workers)
+    found = addon_rules.problems(inputs, parsed.labels, workers, facts)
     checks.problems.extend(found)
     network = network_spec.network(parsed.labels, checks)
     endpoint = network_spec.endpoint(parsed.labels, checks)

@@ -505,6 +505,29 @@ class NetworkTests(TestCase):
         label = with_labels(master_lb_floating_ip_enabled="true")
         self.assertEqual(1, len(told(frozenset(), labels=label, **private)))
 
+    def test_networks_of_balancer_classes(self):
+        missing = "c57af0a0-da92-49be-a98a-345ceca004b3"
+        ours = samples.network()
+
+        def told(network):
+            labels = with_labels(
+                load_balancer_classes=f"dmz:floating-network-id={network}"
+                ":floating-subnet=dmz-*"
+            )
+            found = inputs.references(samples.inputs(labels=labels))
+            self.assertIn(network, found.networks)
+            facts = samples.facts()
+            networks = {**facts.networks, ours.id: ours}
+            facts = dataclasses.replace(facts, networks=networks)
+            return problems(facts=facts, labels=labels)
+
+        (sentence,) = told(missing)
+        self.assertIn(f"Network {missing}, floating-network-id of", sentence)
+        (sentence,) = told(ours.id)
+        self.assertIn(
+            "class dmz (label load_balancer_classes), is not m", sentence
+        )
+
     def test_draft_goes_on_after_problems(self):
         found, told = inputs.draft(
             samples.inputs(name="n" * 65), samples.facts(), samples.SITE

@@ -243,6 +243,54 @@ class WarningTests(unittest.TestCase):
         self.assertEqual("Label team is unknown and ignored.", text)
 
 
+class ClassesTests(unittest.TestCase):
+    SUBNET = "f90d2440-d3c6-417a-a696-04e55eeb9279"
+
+    def parse(self, text):
+        result = labels.parse({"load_balancer_classes": text}, {})
+        if result.problems:
+            self.assertIn("NAME:KEY=VALUE", str(result.problems[0]))
+            return None
+        return result.labels.load_balancer_classes
+
+    def test_classes(self):
+        text = (
+            f"dmz:floating-subnet-id={self.SUBNET}  "
+            "office:floating-subnet=~^of:v4$:floating-subnet-tags=&a,!b"
+        )
+        self.assertEqual(
+            (
+                ("dmz", (("floating-subnet-id", self.SUBNET),)),
+                (
+                    "office",
+                    (
+                        ("floating-subnet", "~^of:v4$"),
+                        ("floating-subnet-tags", "&a,!b"),
+                    ),
+                ),
+            ),
+            self.parse(text),
+        )
+        self.assertEqual((), self.parse(""))
+
+    def test_refused(self):
+        good = f"floating-subnet-id={self.SUBNET}"
+        for text in (
+            "dmz",
+            "dmz:",
+            f":{good}",
+            f"{good}",
+            f'd"mz:{good}',
+            "dmz:floating-subnet-id=office",
+            f"dmz:{good}:{good}",
+            f"dmz:{good} dmz:{good}",
+            f"dmz:floating-network-id={self.SUBNET}",
+            f"dmz:{good}:lb-provider=ovn",
+            "dmz:floating-subnet=",
+        ):
+            self.assertIsNone(self.parse(text), text)
+
+
 class DefaultsTests(unittest.TestCase):
     def test_operators_default(self):
         defaults = {

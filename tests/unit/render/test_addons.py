@@ -18,6 +18,7 @@ from magnum_k8s_driver.addons import cluster_autoscaler
 from magnum_k8s_driver.addons import keystone_auth
 from magnum_k8s_driver.addons import manila_csi
 from magnum_k8s_driver.addons import octavia_ingress
+from magnum_k8s_driver.model import balancer_classes
 from magnum_k8s_driver.model import orders
 from magnum_k8s_driver.render import addon_orders
 from magnum_k8s_driver.render import apiserver
@@ -31,6 +32,11 @@ from tests import samples
 PLACE = addon.Place(network_id="net-1", subnet_id="subnet-1")
 KEY = node_samples.secrets().board_key
 CNIS = ("calico", "cilium", "flannel")
+CLASSES = balancer_classes.Classes()(
+    "internetFacing:floating-network-id=c57af0a0-da92-49be-a98a-345ceca004b3"
+    ":floating-subnet-id=f90d2440-d3c6-417a-a696-04e55eeb9279 "
+    r"dmz:floating-subnet=~^dmz-\d+:v4"
+)
 MINORS = ("1.35", "1.36", "1.37")
 EVERYTHING = {
     "auto_scaling_enabled": True,
@@ -396,10 +402,12 @@ class CloudConfigTest(testtools.TestCase):
             {"ca_certificate": "PEM"},
             {"verify": False},
             {"labels": {"octavia_provider": "ovn"}},
+            {"labels": {"load_balancer_classes": CLASSES}},
         ):
             files = self.files(**changes)
             for name in ("cloud.conf", "cinder-csi.conf"):
                 for section, found in self.read(files[name]).items():
+                    section = section.partition(" ")[0]
                     known = cloud_config.KNOWN_KEYS[section]
                     self.assertLessEqual(set(found), known)
 
@@ -432,6 +440,33 @@ class CloudConfigTest(testtools.TestCase):
                 "lb-method": "SOURCE_IP_PORT",
             },
             found["LoadBalancer"],
+        )
+
+    def test_classes_of_balancers(self):
+        labels = {"load_balancer_classes": CLASSES}
+        found = self.read(self.files(labels=labels)["cloud.conf"])
+        self.assertEqual(
+            {
+                "floating-network-id": "c57af0a0-da92-49be-a98a-345ceca004b3",
+                "floating-subnet-id": "f90d2440-d3c6-417a-a696-04e55eeb9279",
+            },
+            found['LoadBalancerClass "internetFacing"'],
+        )
+        # gcfg undoes the backslash.
+        self.assertEqual(
+            {"floating-subnet": r"~^dmz-\\d+:v4"},
+            found['LoadBalancerClass "dmz"'],
+        )
+
+    def test_the_controller_starts_anew_with_other_classes(self):
+        def annotation(**labels):
+            found = by_name(spec_of("1.36", "calico", labels=labels))
+            pod = values(found["cloud-controller"])["podAnnotations"]
+            return pod["magnum.openstack.org/cloud-config"]
+
+        self.assertEqual(annotation(), annotation(npd_enabled=True))
+        self.assertNotEqual(
+            annotation(), annotation(load_balancer_classes=CLASSES)
         )
 
 
