@@ -25,6 +25,9 @@ METADATA_ITEMS = 7
 _ROOT_RESOURCES = 6
 """Of every cluster stack: two security groups, a server group, boards,
 distress and the nested control plane."""
+TEMPLATE_RESOURCES = 17
+"""In templates/heat/cluster.yaml. Heat compares its limit with these before it
+looks at their conditions."""
 _NETWORK_RESOURCES = 4
 """Network, subnet, router and the router's interface."""
 _BALANCER_RESOURCES = 4
@@ -177,7 +180,8 @@ def _resources(
         per_node += 2  # a port and a pool member
     else:
         found += 1  # the port that is the endpoint
-    return found + count * (per_node + 1)  # and a board
+    found += count * (per_node + 1)  # and a board
+    return max(found, TEMPLATE_RESOURCES)
 
 
 def _volumes(

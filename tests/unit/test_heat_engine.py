@@ -188,7 +188,11 @@ class TestHeatEngine(testtools.TestCase):
             needed.totals,
         )
         self.assertEqual(
-            max(len(cluster["resources"]), len(workers["resources"])),
+            max(
+                len(cluster["resources"]),
+                len(workers["resources"]),
+                needs.TEMPLATE_RESOURCES,
+            ),
             needed.each["orchestration.resources"],
         )
         self.assertEqual(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from magnum_k8s_driver.model import needs
 from magnum_k8s_driver.model import quota
+from magnum_k8s_driver.render import cluster_stack
 from tests import samples
 
 KEYS = st.sampled_from(sorted(quota.QUOTAS))
@@ -57,6 +58,10 @@ class QuotaTest(unittest.TestCase):
             quota.Needs(totals={default: 6}), allowances
         )
         self.assertIn("of the default type", str(problem))
+
+    def test_heat_counts_what_its_conditions_leave_out(self):
+        found = cluster_stack.template()["resources"]
+        self.assertEqual(needs.TEMPLATE_RESOURCES, len(found))
 
     def test_volume_type(self):
         key = quota.volume_key("gigabytes", "ssd")
