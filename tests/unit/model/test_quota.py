@@ -16,7 +16,7 @@ from magnum_k8s_driver.render import cluster_stack
 from tests import samples
 
 KEYS = st.sampled_from(sorted(quota.QUOTAS))
-COUNTS = st.dictionaries(KEYS, st.integers(0, 100))
+COUNTS = st.dictionaries(KEYS, st.integers(0, 100), max_size=6)
 NEEDS = st.builds(quota.Needs, totals=COUNTS, each=COUNTS)
 FLAVORS = {"2": samples.flavor()}
 
