@@ -55,6 +55,12 @@ class SdkLeftovers:
         self._network = service("network")
         self._compute = service("compute")
         self._storage = service("block_storage")
+        self._attachments = rest.Rest(
+            connection,
+            "block_storage",
+            timeout=timeout,
+            headers={"OpenStack-API-Version": "volume 3.27"},
+        )
         self._project = {"project_id": project_id}
         self._everywhere: dict[str, Any] = {}
         if as_admin:
@@ -123,13 +129,27 @@ class SdkLeftovers:
         try:
             service.discard(f"{path}/{leftover.id}")
         except exceptions.CloudError:
-            # Cinder answers 400 when the volume is being deleted already.
-            if leftover.kind != VOLUME or not self._is_going(leftover.id):
+            if leftover.kind != VOLUME or not self._freed(leftover.id):
                 raise
 
-    def _is_going(self, volume_id: str) -> bool:
+    def _freed(self, volume_id: str) -> bool:
+        """Tell whether a volume that cannot be deleted goes all the same.
+
+        Cinder answers 400 when it is being deleted already, and when Nova has
+        reserved it for a server that it then refused to make; then it can be
+        deleted without that reservation.
+        """
         document = self._storage.find(f"/volumes/{volume_id}")
-        return not document or document["volume"]["status"] == "deleting"
+        status = document["volume"]["status"] if document else "deleting"
+        if status != "reserved":
+            return bool(status == "deleting")
+        found = self._attachments.find(f"/attachments?volume_id={volume_id}")
+        for one in (found or {}).get("attachments", ()):
+            if self._compute.find(f"/servers/{one['instance']}") is not None:
+                return False
+            self._attachments.discard(f"/attachments/{one['id']}")
+        self._storage.discard(f"/volumes/{volume_id}")
+        return True
 
     def _remove_load_balancer(self, balancer_id: str) -> None:
         path = f"/lbaas/loadbalancers/{balancer_id}"

@@ -168,6 +168,32 @@ class SdkLeftoversTest(testtools.TestCase):
             self.http.calls("DELETE"),
         )
 
+    def reserve(self):
+        """Let Cinder keep a volume for a server."""
+        reserved = {"volume": {"status": "reserved"}}
+        held = {"attachments": [{"id": "a", "instance": "s"}]}
+        self.http.add("DELETE", "/volumes/v", 400)
+        self.http.add("GET", "/volumes/v", 200, reserved)
+        self.http.add("GET", "/attachments", 200, held)
+        return leftovers.Leftover(kind="volume", id="v", name="")
+
+    def test_remove_volume_that_is_reserved_for_nobody(self):
+        volume = self.reserve()
+        self.http.add("GET", "/servers/s", 404)
+        self.http.add("DELETE", "/attachments/a", 200)
+        self.http.add("DELETE", "/volumes/v", 202)
+        self.left.remove(volume)
+        self.assertEqual(
+            ["/volumes/v", "/attachments/a", "/volumes/v"],
+            [path for _method, path in self.http.calls("DELETE")],
+        )
+
+    def test_remove_volume_that_is_reserved_for_a_server(self):
+        volume = self.reserve()
+        self.http.add("GET", "/servers/s", 200, {"server": {}})
+        self.assertRaises(exceptions.CloudError, self.left.remove, volume)
+        self.assertEqual(1, len(self.http.calls("DELETE")))
+
     def test_remove_volume_that_is_going(self):
         volume = leftovers.Leftover(kind="volume", id="v", name="")
         self.http.add("DELETE", "/volumes/v", 400)
