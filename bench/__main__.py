@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Benchmarks against the lab: ``python -m bench life|boot|chart``.
+"""Benchmarks against the lab: ``python -m bench COMMAND``.
 
 Every size is run in one go on the same lab, so the ratios between rows mean
 something even on a noisy machine; single figures do not.
@@ -9,9 +9,11 @@ import argparse
 import pathlib
 import sys
 
+from bench import boards
 from bench import boot
 from bench import chart
 from bench import life
+from bench import ticks
 
 
 def main() -> int:
@@ -47,6 +49,38 @@ def main() -> int:
     one.add_argument("--output", type=pathlib.Path, help="JSON file")
     one.set_defaults(
         run=lambda options: boot.run(options.runs, options.output)
+    )
+    one = commands.add_parser(
+        "ticks", help="measure Magnum's periodic jobs with many clusters"
+    )
+    one.add_argument(
+        "sizes",
+        type=int,
+        nargs="*",
+        default=[1, 20, 100],
+        help="numbers of clusters in progress",
+    )
+    one.add_argument("--complete", type=int, default=300)
+    one.add_argument(
+        "--looks",
+        type=int,
+        default=3600,
+        help="how many to do to see whether memory grows",
+    )
+    one.add_argument("--output", type=pathlib.Path, help="JSON file")
+    one.set_defaults(
+        run=lambda given: ticks.run(
+            given.sizes, given.complete, given.looks, given.output
+        )
+    )
+    one = commands.add_parser(
+        "boards", help="write what nodes of a large cluster write"
+    )
+    one.add_argument("--nodes", type=int, default=500)
+    one.add_argument("--failing", type=int, default=50)
+    one.add_argument("--output", type=pathlib.Path, help="JSON file")
+    one.set_defaults(
+        run=lambda given: boards.run(given.nodes, given.failing, given.output)
     )
     one = commands.add_parser("chart", help="draw what life has written")
     one.add_argument("source", type=pathlib.Path, help="JSON file")

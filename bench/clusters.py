@@ -81,10 +81,17 @@ class Clusters:
 
         :raises SystemExit: it is refused or fails.
         """
+        self.begin(cluster_id, action, **body)
+        self.complete(cluster_id, "UPDATE_COMPLETE")
+
+    def begin(self, cluster_id: str, action: str, **body: Any) -> None:
+        """Post an action and wait until it is under way.
+
+        :raises SystemExit: it is refused or fails.
+        """
         self._post(f"/clusters/{cluster_id}/actions/{action}", body)
         # Magnum's conductor sets the status only when it is at it.
         wait(lambda: self._status(cluster_id) == "UPDATE_IN_PROGRESS", 0.2)
-        self.complete(cluster_id, "UPDATE_COMPLETE")
 
     def complete(self, cluster_id: str, status: str) -> None:
         """Wait for a status.

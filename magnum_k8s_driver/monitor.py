@@ -175,7 +175,7 @@ def observe(cluster: Any) -> observed_module.Observed:
 
     :raises CloudError: a service did not answer as it should.
     """
-    with session.surroundings(rows.Rows(cluster)) as around:
+    with session.surroundings(rows.Rows(cluster), again=True) as around:
         return converge.look(around)
 
 
@@ -266,7 +266,7 @@ def heal(
                 ready=ready,
                 after_failure=cluster.status.endswith("_FAILED"),
             )
-            with session.surroundings(record) as around:
+            with session.surroundings(record, again=True) as around:
                 verdict = converge.heal(around, choose)
             if verdict.changes or verdict.unfinished:
                 told = "; ".join(verdict.reasons) or "going on with healing"

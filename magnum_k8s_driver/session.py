@@ -233,15 +233,12 @@ def _upgrade_target(
 
 
 def proceed(context: Any, cluster: Any) -> None:
-    """Go on with what is under way, unless somebody else does already.
-
-    While something may end at any moment, it waits here for that.
-    """
+    """Go on with what is under way, and with what ends meanwhile."""
     del context
     choices.prepare()
     record, uuid = rows.Rows(cluster), cluster.uuid
     with contextlib.ExitStack() as opened:
-        kept = patience.Kept(opened, _open(record))
+        kept = patience.Kept(opened, _open(record, again=True))
         patience.look_again(
             lambda: _converge(record, None, wait=0.0, kept=kept),
             lambda seen: sight.has_changed(kept.cloud.heat, uuid, seen),
@@ -249,13 +246,16 @@ def proceed(context: Any, cluster: Any) -> None:
 
 
 @contextlib.contextmanager
-def surroundings(record: rows.Rows) -> Iterator[converge.Surroundings]:
+def surroundings(
+    record: rows.Rows, *, again: bool = False
+) -> Iterator[converge.Surroundings]:
     """Open what is needed to look at a cluster, and to change it.
 
+    :param again: whether the caller comes again if it does not work now.
     :raises CloudError: Keystone refuses or does not answer.
     """
     choices.prepare()
-    with _open(record) as cloud:
+    with _open(record, again=again) as cloud:
         yield _surroundings(record, cloud, None)
 
 
@@ -389,9 +389,9 @@ def _lock() -> lock_port.LockPort:
 
 
 def _open(
-    record: rows.Rows,
+    record: rows.Rows, *, again: bool = False
 ) -> contextlib.AbstractContextManager[cloud_module.Cloud]:
     context = magnum_context.make_admin_context(all_tenants=True)
     return cloud_module.open_cloud(
-        record.cluster, context, choices.cloud_settings()
+        record.cluster, context, choices.cloud_settings(), again=again
     )

@@ -359,7 +359,7 @@ class Conductors(magnum_service.MagnumService):
         return moment.replace(tzinfo=zone)
 
     @contextlib.contextmanager
-    def _open(self, cluster, admin_context, settings):
+    def _open(self, cluster, admin_context, settings, *, again=False):
         del cluster, admin_context, settings
         self.cloud.calls.run("identity", "open", lambda: None)
         yield self.cloud.ports()

@@ -242,7 +242,7 @@ class SimulatedCloud(fixtures.Fixture):
         return moment.replace(tzinfo=zone)
 
     @contextlib.contextmanager
-    def _open(self, cluster, admin_context, settings):
+    def _open(self, cluster, admin_context, settings, *, again=False):
         self.store = magnum_certificates.MagnumCertificates(
             cluster, admin_context
         )

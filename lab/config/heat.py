@@ -37,6 +37,10 @@ def files(settings: lab_settings.Settings) -> dict[str, str]:
                 "stack_user_domain_name": "heat",
                 "template_dir": settings.state / "heat/templates",
             },
+            # As DevStack, Kolla-Ansible and OpenStack-Helm have it. Without,
+            # Heat asks Glance, Nova and Neutron for the image, flavor and
+            # network of each server several times.
+            "cache": {"enabled": True, "backend": "dogpile.cache.memory"},
             "clients": {"endpoint_type": "publicURL"},
             "clients_keystone": {"auth_uri": settings.url("keystone")},
             "paste_deploy": {

@@ -13,6 +13,7 @@ Three identities (DESIGN 4 in the contributor guide):
 from collections.abc import Iterator
 import contextlib
 import dataclasses
+import time
 from typing import Any
 
 from keystoneauth1 import exceptions as ksa_exceptions
@@ -38,10 +39,12 @@ from magnum_k8s_driver.ports import sdk_compute
 from magnum_k8s_driver.ports import sdk_heat
 from magnum_k8s_driver.ports import sdk_identity
 from magnum_k8s_driver.ports import sdk_leftovers
+from magnum_k8s_driver.ports import spare
 
 CONF = magnum.conf.CONF
 
 _GROUP = magnum_keystone_conf.CFG_GROUP
+_SPARES = spare.Spares()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +85,11 @@ class CloudSettings:
 
 @contextlib.contextmanager
 def open_cloud(
-    cluster: Any, admin_context: Any, settings: CloudSettings
+    cluster: Any,
+    admin_context: Any,
+    settings: CloudSettings,
+    *,
+    again: bool = False,
 ) -> Iterator[Cloud]:
     """Open every port for the project of a cluster.
 
@@ -92,6 +99,8 @@ def open_cloud(
 
     :param cluster: ``magnum.objects.Cluster``.
     :param admin_context: admin context with ``all_tenants``.
+    :param again: whether what was opened a little while ago will do, for
+        those who come again when it does not.
     :raises CloudError: Keystone refuses.
     :raises CloudUnavailable: Keystone does not answer.
     """
@@ -101,11 +110,11 @@ def open_cloud(
         identity = sdk_identity.SdkIdentity(
             admin, None, settings.cluster_domain, timeout=timeout
         )
-        session = _project_session(cluster.project_id, identity, settings)
-        as_admin = session is None
-        project = admin
-        if session is not None:
-            project = stack.enter_context(_connection(settings, session))
+        found = stack.enter_context(
+            _project(cluster.project_id, identity, settings, again=again)
+        )
+        as_admin = found is None
+        project = found or admin
         yield Cloud(
             heat=sdk_heat.SdkHeat(project, timeout=timeout),
             compute=sdk_compute.SdkCompute(
@@ -215,6 +224,44 @@ def _admin_session() -> Any:
     return ksa_loading.load_session_from_conf_options(CONF, _GROUP, auth=auth)
 
 
+@contextlib.contextmanager
+def _project(
+    project_id: str,
+    identity: sdk_identity.SdkIdentity,
+    settings: CloudSettings,
+    *,
+    again: bool,
+) -> Iterator[sdk_connection.Connection | None]:
+    """Connect as the service user, scoped to a project.
+
+    A connection in whose use something failed is not used again: who knows
+    whether it was the reason.
+
+    :returns: None when the project is gone.
+    """
+    key = (project_id, settings)
+    spare_one = _SPARES.take(key) if again else None
+    opened, connection = spare_one or (time.monotonic(), None)
+    if connection is None:
+        session = _project_session(project_id, identity, settings)
+        if session is None:
+            yield None
+            return
+        connection = _connect(settings, session)
+    try:
+        yield connection
+    except BaseException:
+        connection.close()
+        raise
+    finally:
+        # Only this closes the sockets: the session was not made by the SDK.
+        connection.session.session.close()
+    if identity.roles_changed:
+        _SPARES.forget(key)
+    else:
+        _SPARES.keep(key, opened, connection)
+
+
 def _project_session(
     project_id: str,
     identity: identity_port.IdentityPort,
@@ -278,15 +325,21 @@ def _is_let_in(session: Any) -> bool:
 def _connection(
     settings: CloudSettings, session: Any
 ) -> Iterator[sdk_connection.Connection]:
-    session.timeout = settings.request_timeout
-    connection = sdk_connection.Connection(
-        session=session,
-        region_name=settings.region_name,
-        interface=settings.interface,
-    )
+    connection = _connect(settings, session)
     try:
         yield connection
     finally:
         connection.close()
         # Only this closes the sockets: the session was not made by the SDK.
         session.session.close()
+
+
+def _connect(
+    settings: CloudSettings, session: Any
+) -> sdk_connection.Connection:
+    session.timeout = settings.request_timeout
+    return sdk_connection.Connection(
+        session=session,
+        region_name=settings.region_name,
+        interface=settings.interface,
+    )

@@ -10,6 +10,7 @@ answer was an absence.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from keystoneauth1 import adapter as ksa_adapter
 from keystoneauth1 import exceptions as ksa_exceptions
 from openstack import exceptions as sdk_exceptions
 import requests
@@ -64,6 +65,7 @@ class Rest:
         self._timeout = timeout
         self._headers = dict(headers or {})
         self.service = proxy.replace("_", "-")
+        self._url: str | None = None
 
     def find(
         self, path: str, params: Mapping[str, Any] | None = None
@@ -173,6 +175,19 @@ class Rest:
         # Building a proxy already asks the service for its versions.
         return getattr(self._connection, self._proxy)
 
+    def _base(self) -> str | None:
+        """Return the URL of the service, None when it must be asked for.
+
+        For each request keystoneauth would go through the whole catalog.
+        """
+        if self._url is None:
+            # The identity proxy has another method of that name.
+            self._url = str(
+                ksa_adapter.Adapter.get_endpoint(self._adapter()) or ""
+            )
+        # keystoneauth fills in what follows a percent sign.
+        return self._url if self._url and "%" not in self._url else None
+
     def _request(
         self,
         method: str,
@@ -199,7 +214,9 @@ class Rest:
             metrics.REQUEST, "none", service=self.service, method=method
         ) as measured:
             answer = self._guarded(
-                lambda: self._adapter().request(path, method, **options)
+                lambda: self._adapter().request(
+                    path, method, endpoint_override=self._base(), **options
+                )
             )
             measured.result = str(answer.status_code)
         return answer

@@ -45,6 +45,8 @@ class SdkIdentity:
         self._service_user_id = service_user_id
         self._cluster_domain = cluster_domain
         self._timeout = timeout
+        self.roles_changed = False
+        """Whether the service user was given roles, or lost some, by this."""
 
     def project_exists(self, project_id: str) -> bool:
         """Tell whether the project is there and enabled."""
@@ -65,6 +67,7 @@ class SdkIdentity:
             if self._rest.exists(grant):
                 continue
             self._record(_tag(project_id, name))
+            self.roles_changed = True
             self._rest.send("PUT", grant)
 
     def _record(self, tag: str) -> None:
@@ -82,6 +85,7 @@ class SdkIdentity:
         """Take back the recorded grants and their records."""
         for name in self.service_grants(project_id):
             role_id = self._role(name)
+            self.roles_changed = True
             if role_id is not None:
                 self._rest.discard(
                     _grant(project_id, self._service_user(), role_id)

@@ -334,7 +334,7 @@ class TestGrants(SessionTest):
         late = self.magnum.reload(cluster)
         really_open = session._open
 
-        def open_late(record):
+        def open_late(record, **_more):
             with mock.patch.object(session, "_open", really_open):
                 self.assertIsNone(self.run_jobs(cluster))
             self.assertEqual(self.before, self.cloud.inventory())

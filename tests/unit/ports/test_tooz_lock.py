@@ -5,6 +5,7 @@ import threading
 
 import fixtures
 import testtools
+import tooz
 
 from magnum_k8s_driver import exceptions
 from magnum_k8s_driver.ports import tooz_lock
@@ -92,3 +93,62 @@ class FileLockTest(testtools.TestCase):
             exceptions.CloudUnavailable,
             lock.hold("a", wait_seconds=0).__enter__,
         )
+
+
+class _MySQLLock:
+    """A lock of tooz' MySQL driver that is free or taken by another host."""
+
+    def __init__(self, taken):
+        self.taken, self.acquired, self.broken = taken, False, False
+
+    def acquire(self, *, blocking):
+        self.acquired = not self.taken
+        return self.acquired
+
+    def release(self):
+        if self.broken:
+            raise tooz.ToozError("Lost connection")
+        self.acquired = False
+
+
+class MySQLLockTest(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.made = []
+        self.taken = False
+        self.useFixture(fixtures.MockPatchObject(tooz_lock, "_KNOWN", {}))
+        self.useFixture(
+            fixtures.MockPatchObject(
+                tooz_lock, "_load", lambda _url, _member: self
+            )
+        )
+        self.lock = tooz_lock.ToozLock("mysql://u:p@db/m", "member")
+
+    def get_lock(self, name):
+        """What a driver of tooz does."""
+        self.made.append(name)
+        self.newest = _MySQLLock(self.taken)
+        return self.newest
+
+    def test_is_made_once(self):
+        for _time in range(3):
+            with self.lock.hold("a", wait_seconds=0.0):
+                self.assertTrue(self.newest.acquired)
+        with self.lock.hold("b", wait_seconds=0.0):
+            pass
+        self.assertEqual([b"a", b"b"], self.made)
+
+    def test_two_threads_have_one_each(self):
+        with self.lock.hold("a", wait_seconds=0.0):
+            first, self.taken = self.newest, True
+            busy = self.lock.hold("a", wait_seconds=0.0)
+            self.assertRaises(exceptions.LockBusy, busy.__enter__)
+            self.assertTrue(first.acquired)
+        self.assertEqual([b"a", b"a"], self.made)
+
+    def test_one_that_cannot_be_released_is_not_used_again(self):
+        with self.lock.hold("a", wait_seconds=0.0):
+            self.newest.broken = True
+        with self.lock.hold("a", wait_seconds=0.0):
+            self.assertFalse(self.newest.broken)
+        self.assertEqual([b"a", b"a"], self.made)
