@@ -123,7 +123,7 @@ class Settings:
         """Return what container nodes are made of, as asked for now."""
         return {
             name: os.path.abspath(os.environ[name])
-            for name in ("KUBE_DIST", "LAB_NODE_CACHE")
+            for name in ("KUBE_DIST", "KUBE_DIST_NEXT", "LAB_NODE_CACHE")
             if os.environ.get(name)
         }
 

