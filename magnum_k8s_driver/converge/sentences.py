@@ -36,6 +36,17 @@ _TRAIL = re.compile(
     """,
     re.VERBOSE,
 )
+_BODY = re.compile(
+    r"""
+    (?:\b\d{3}-)?
+    (?: \{ [^{}]* (?:\{ [^{}]*)?          # {'error': {'message': 'why'}}
+        ["']message["']:\ (?P<quote>["']) (?P<message>.*?) (?P=quote)
+        [^{}]* \}+
+      | <html.*? <title> (?P<title>.*?) </title> .*? </html> )
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+"""What a service or a proxy before it answered, as other services quote it."""
 
 
 def one_line(text: str) -> str:
@@ -73,11 +84,18 @@ def capitalised(text: str) -> str:
 
 
 def bounded(reason: str) -> str:
-    """Return a reason as it may be shown: one line, not too long."""
-    words = causes.masked(one_line(reason))
+    """Return a reason as it may be shown: one line, not too long.
+
+    Of an answer that somebody quotes as it came only the message is shown.
+    """
+    words = _BODY.sub(_message, causes.masked(one_line(reason)))
     if len(words) <= MAX_LENGTH:
         return words
     return f"{short(words, MAX_LENGTH).removesuffix(' ...')}, and more."
+
+
+def _message(body: re.Match[str]) -> str:
+    return (body["message"] or body["title"]).rstrip(". ")
 
 
 def joined(*found: str) -> str:

@@ -93,6 +93,27 @@ class TestPlain(testtools.TestCase):
         self.assertTrue(words.isprintable())
         self.assertFalse(words.endswith("."))
 
+    def test_quoted_answers(self):
+        for said, expected in (
+            (
+                "500-{'error': {'code': 500, 'message': 'It broke.'}}.",
+                "It broke.",
+            ),
+            ('{"error": {"message": "No."}}', "No"),
+            ("503-{'message': \"It's away\", 'code': 503}", "It's away"),
+            (
+                "502-<html><head><title>502 Bad Gateway</title></head>"
+                "<body>nginx</body></html>.",
+                "502 Bad Gateway.",
+            ),
+            ("{}", "{}"),
+            ("{'code': 500}", "{'code': 500}"),
+        ):
+            self.assertEqual(
+                f"The network could not be made: {expected}",
+                sentences.bounded(f"The network could not be made: {said}"),
+            )
+
     @test_plan.settings
     @hypothesis.given(st.text(max_size=5000))
     def test_bounded(self, reason):
