@@ -15,6 +15,14 @@ WEBHOOK = "keystone"
 _WEBHOOK_FILE = f"{DIRECTORY}/{WEBHOOK}.yaml"
 AUDIT_LOG_DIRECTORY = "/var/log/kubernetes/audit"
 
+LEAVING_SECONDS = 20
+"""How long an API server that is told to end still serves, not ready.
+
+The monitor of its load balancer (templates/heat/cluster.yaml) takes it out
+after three checks, five seconds apart; kube-proxy hears of it sooner. The
+kubelet kills a static pod after 30.
+"""
+
 _CONFIG_API = "apiserver.config.k8s.io/v1"
 _BY_KEYSTONE = (
     "has(request.extra) && "
@@ -25,8 +33,13 @@ _BY_KEYSTONE = (
 _OWN_AUTHENTICATION = ("anonymous-auth", "authentication-config", "oidc-")
 
 
-def arguments(labels: labels_module.Labels) -> dict[str, str]:
-    """Return our flags of kube-apiserver."""
+def arguments(
+    labels: labels_module.Labels, *, balanced: bool
+) -> dict[str, str]:
+    """Return our flags of kube-apiserver.
+
+    :param balanced: there may be others behind a load balancer.
+    """
     plugins = dict.fromkeys(
         ("NodeRestriction", *labels.admission_control_list)
     )
@@ -41,6 +54,8 @@ def arguments(labels: labels_module.Labels) -> dict[str, str]:
         "audit-log-maxbackup": "10",
         "audit-log-maxsize": "100",
     }
+    if balanced:
+        found["shutdown-delay-duration"] = f"{LEAVING_SECONDS}s"
     if labels.keystone_auth_enabled:
         found["authentication-token-webhook-config-file"] = _WEBHOOK_FILE
         found["authorization-config"] = f"{DIRECTORY}/authorization.yaml"

@@ -112,7 +112,10 @@ def cluster_configuration(
         "apiServer": {
             "certSANs": list(certificate_names(endpoint)),
             "extraArgs": arguments(
-                apiserver.arguments(spec.labels), spec.labels.kubeapi_options
+                apiserver.arguments(
+                    spec.labels, balanced=spec.endpoint.load_balancer
+                ),
+                spec.labels.kubeapi_options,
             ),
             "extraVolumes": apiserver.volumes(),
         },

@@ -681,9 +681,11 @@ class OwnChartTest(testtools.TestCase):
             self.assertIn(samples.PROJECT_ID, json.dumps(one))
 
     def test_api_server_asks_only_when_asked_to(self):
-        flags = apiserver.arguments(spec_of().labels)
+        flags = apiserver.arguments(spec_of().labels, balanced=True)
         self.assertNotIn("authorization-config", flags)
-        flags = apiserver.arguments(spec_of(labels=self.LABELS).labels)
+        flags = apiserver.arguments(
+            spec_of(labels=self.LABELS).labels, balanced=True
+        )
         self.assertEqual(
             f"{apiserver.DIRECTORY}/authorization.yaml",
             flags["authorization-config"],

@@ -10,6 +10,7 @@ from magnum_k8s_driver.model import labels as labels_module
 from magnum_k8s_driver.model import spec as spec_module
 from magnum_k8s_driver.render import apiserver
 from magnum_k8s_driver.render import ca_hash
+from magnum_k8s_driver.render import cluster_stack
 from magnum_k8s_driver.render import kubeadm
 from tests import node_samples
 from tests import samples
@@ -304,8 +305,20 @@ class ApiServerTest(testtools.TestCase):
         levels = {one["level"] for one in apiserver.audit_policy()["rules"]}
         self.assertEqual({"None", "Metadata"}, levels)
 
+    def test_serves_until_the_balancer_has_noticed(self):
+        flag = "shutdown-delay-duration"
+        for balanced in (True, False):
+            found = apiserver.arguments(
+                labels_module.Labels(), balanced=balanced
+            )
+            self.assertEqual("20s" if balanced else None, found.get(flag))
+        template = cluster_stack.template()
+        monitor = template["resources"]["monitor"]["properties"]
+        noticed = monitor["delay"] * monitor["max_retries"]
+        self.assertGreater(apiserver.LEAVING_SECONDS, noticed)
+
     def test_every_file_it_is_told_of_is_mounted(self):
-        arguments = apiserver.arguments(labels_module.Labels())
+        arguments = apiserver.arguments(labels_module.Labels(), balanced=True)
         mounts = [one["mountPath"] for one in apiserver.volumes()]
         files = [one for one in arguments.values() if one.startswith("/")]
         self.assertEqual(5, len(files))
