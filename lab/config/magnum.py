@@ -46,10 +46,14 @@ def files(settings: lab_settings.Settings) -> dict[str, str]:
         blocks.base(settings, "magnum", messages=True),
         {f"{name}_client": client for name in CLIENTS},
         _magnum(settings),
-        {"k8s_driver": DRIVER | _addons() | _metrics(settings)},
+        {"k8s_driver": _driver(settings)},
         magnum_22.options(settings),
     )
     return {"magnum/magnum.conf": ini.render(sections)}
+
+
+def _driver(settings: lab_settings.Settings) -> dict[str, object]:
+    return DRIVER | _addons() | _metrics(settings) | _artifacts()
 
 
 def _addons() -> dict[str, object]:

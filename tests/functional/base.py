@@ -158,16 +158,14 @@ class Magnum:
     def _adapter(self):
         return self.cloud.container_infrastructure_management
 
-    def call(self, method, path, body=None):
+    def call(self, method, path, body=None, version=MICROVERSION):
         """Return the response, whatever its code."""
         return self._adapter().request(
             path,
             method,
             json=body,
             raise_exc=False,
-            headers={
-                "OpenStack-API-Version": f"container-infra {MICROVERSION}"
-            },
+            headers={"OpenStack-API-Version": f"container-infra {version}"},
             timeout=90,
         )
 

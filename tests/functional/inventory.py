@@ -62,12 +62,19 @@ def difference(before, after):
     return lines
 
 
-def assert_same(before, seconds=30):
-    """Fail with what is left of something; services clean up in a while."""
+def assert_same(before, seconds=30, ignoring=()):
+    """Fail with what is left of something; services clean up in a while.
+
+    :param ignoring: beginnings of lines that may be different.
+    """
     lines = []
 
     def same():
-        lines[:] = difference(before, take())
+        lines[:] = [
+            one
+            for one in difference(before, take())
+            if not one.startswith(tuple(ignoring))
+        ]
         return not lines
 
     base.until(same, seconds, lambda: "\n".join(["left:", *lines]), 3.0)

@@ -99,6 +99,18 @@ class KubernetesChecks:
         """Run a web service and, on every worker, a pod to ask it from."""
         if self.pods_are_there:
             return
+        self.give_picture(*self.workers)
+        self.kubectl("apply --validate=false --filename -", PODS.encode())
+        for what in ("deployment/web", "daemonset/probe"):
+            self.kubectl(f"rollout status {what} --timeout {POD_SECONDS}s")
+        self.kubectl(
+            "--namespace kube-system rollout status deployment/coredns "
+            f"--timeout {POD_SECONDS}s"
+        )
+        type(self).pods_are_there = True
+
+    def give_picture(self, *servers):
+        """Bring the pods' image to servers."""
         program = image.base() / "usr/bin/busybox"
         with tempfile.TemporaryDirectory() as directory:
             archive = pathlib.Path(directory, "busybox.tar")
@@ -108,20 +120,12 @@ class KubernetesChecks:
                 {f"/bin/{name}": program for name in APPLETS},
                 {"Env": ["PATH=/bin"]},
             )
-            for server in self.workers:
+            for server in servers:
                 self.run_in(
                     server,
                     "ctr --namespace k8s.io images import -",
                     archive.read_bytes(),
                 )
-        self.kubectl("apply --validate=false --filename -", PODS.encode())
-        for what in ("deployment/web", "daemonset/probe"):
-            self.kubectl(f"rollout status {what} --timeout {POD_SECONDS}s")
-        self.kubectl(
-            "--namespace kube-system rollout status deployment/coredns "
-            f"--timeout {POD_SECONDS}s"
-        )
-        type(self).pods_are_there = True
 
     def probes(self):
         """Return the pod of each worker."""

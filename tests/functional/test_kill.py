@@ -13,15 +13,13 @@ Two losses are Magnum's own, before it calls the driver:
   it was; its user asks again, as this test does.
 """
 
-import os
-import signal
 import time
 
 from lab import control
 from tests.functional import base
 from tests.functional import inventory
+from tests.functional import troubles
 
-CONDUCTOR = "magnum-conductor"
 CREATE_SECONDS = 600
 DELETE_SECONDS = 420
 MOMENT_SECONDS = 240
@@ -101,22 +99,6 @@ class Moments:
         return self.stacks(condition="status = 'COMPLETE'") or self.workers()
 
 
-def restart():
-    """Start the conductor again, as a service manager would."""
-    control.restart(base.settings(), [CONDUCTOR])
-
-
-def kill():
-    """End the conductor's whole session at once."""
-    members = [*control.manage(base.settings()).members(CONDUCTOR)]
-    assert members, "no conductor runs"
-    for pid in members:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-
-
 class KillTest(base.LabTest):
     @classmethod
     def setUpClass(cls):
@@ -138,9 +120,9 @@ class KillTest(base.LabTest):
     def kill_when(self, title, reached):
         """Kill as soon as a moment is reached, then start it again."""
         base.until(reached, MOMENT_SECONDS, lambda: title, 0.02)
-        kill()
+        troubles.kill(troubles.CONDUCTOR)
         began = time.monotonic()
-        restart()
+        troubles.restart(troubles.CONDUCTOR)
         self.log.append(f"{title}: back after {time.monotonic() - began:.1f}")
 
     def test_any_moment_of_create_and_delete(self):
@@ -276,13 +258,13 @@ class LastStepTest(base.LabTest):
         )
         self.addCleanup(self.magnum.delete, uuid)
         self.magnum.await_status(uuid, "CREATE_FAILED")
-        kill()
+        troubles.kill(troubles.CONDUCTOR)
         base.sql("magnum", "DELETE FROM nodegroup WHERE cluster_id = %s", uuid)
         base.sql(
             "magnum",
             "UPDATE cluster SET status = 'DELETE_IN_PROGRESS' WHERE uuid = %s",
             uuid,
         )
-        restart()
+        troubles.restart(troubles.CONDUCTOR)
         self.magnum.await_gone(uuid)
         inventory.assert_same(before)
