@@ -9,6 +9,12 @@ import time
 
 MOUNTS = pathlib.Path("/sys/fs/cgroup")
 PARENT = "lab-nodes"
+SHARES = 20480
+"""Of processor time, where a service of the lab has about 1,024.
+
+All nodes together would have no more than one of those otherwise, and miss
+each other's heartbeats as soon as the machine is busy.
+"""
 PATIENCE = 3.0
 
 
@@ -32,6 +38,7 @@ def make(name: str, memory_mb: int) -> list[pathlib.Path]:
             _inherit(group.parent)
             _inherit(group)
         found.append(group)
+    _weigh(MOUNTS / "cpu" / PARENT)
     limit = MOUNTS / "memory" / PARENT / name / "memory.limit_in_bytes"
     if limit.exists():
         limit.write_text(str(memory_mb << 20))
@@ -42,6 +49,19 @@ def enter(groups: list[pathlib.Path]) -> None:
     """Move this process; called between fork and exec."""
     for group in groups:
         (group / "cgroup.procs").write_text(str(os.getpid()))
+
+
+def enter_nodes_share() -> None:
+    """Let this process have its processor time of what the nodes have.
+
+    For what stands for the network between them.
+    """
+    group = MOUNTS / "cpu" / PARENT
+    if not group.parent.is_dir():
+        return
+    group.mkdir(exist_ok=True)
+    _weigh(group)
+    (group / "cgroup.procs").write_text(str(os.getpid()))
 
 
 def remove(name: str) -> None:
@@ -55,6 +75,12 @@ def remove(name: str) -> None:
         with contextlib.suppress(OSError):
             # The last one turns out the light.
             (mount / PARENT).rmdir()
+
+
+def _weigh(group: pathlib.Path) -> None:
+    shares = group / "cpu.shares"
+    if shares.exists():
+        shares.write_text(str(SHARES))
 
 
 def _inherit(group: pathlib.Path) -> None:

@@ -26,6 +26,7 @@ import pymysql
 from lab import settings as lab_settings
 from lab.config import nova
 from lab.containers import balancer
+from lab.containers import cgroup
 from lab.containers import dhcp
 from lab.containers import metadata
 from lab.containers import namespace
@@ -224,6 +225,7 @@ def main() -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
+    cgroup.enter_nodes_share()
     asyncio.run(serve())
     return 0
 
