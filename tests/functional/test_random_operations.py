@@ -13,6 +13,9 @@ import os
 import random
 import time
 
+from keystoneauth1 import exceptions as keystone_exceptions
+from openstack import exceptions as sdk_exceptions
+
 from lab import control
 from lab.plugins import faults
 from tests.functional import base
@@ -35,6 +38,7 @@ QUIET_SECONDS = 25.0
 """After two status jobs nothing that was asked for is still to begin."""
 SETTLING_SECONDS = 240
 TRIES = 6
+AWAY = (keystone_exceptions.ClientException, sdk_exceptions.SDKException)
 CREDENTIALS_VERSION = "1.12"
 """Magnum 22 has none and answers 406."""
 OLD, NEW = "v1.35.8", "v1.36.4"
@@ -86,15 +90,28 @@ class Life:
         return self.story
 
     def _create(self):
-        self.uuid = self._magnum.create(
-            self._templates[OLD],
-            name=self.name,
-            master_count=self._chance.choice((1, 1, 3)),
-            node_count=self._chance.randint(0, 2),
-            create_timeout=TIMEOUT_MINUTES,
+        masters, workers = (
+            self._chance.choice((1, 1, 3)),
+            self._chance.randint(0, 2),
         )
+        self.uuid = self._patiently(self._find_or_create, masters, workers)
         self._test.addCleanup(self._test.remove, self.uuid)
         self.story.append(self.uuid)
+
+    def _find_or_create(self, masters, workers):
+        """Ask once more only for what no earlier answer was about."""
+        found = self._magnum.cluster(self.name)
+        return (
+            found["uuid"]
+            if found
+            else self._magnum.create(
+                self._templates[OLD],
+                name=self.name,
+                master_count=masters,
+                node_count=workers,
+                create_timeout=TIMEOUT_MINUTES,
+            )
+        )
 
     def _changes(self):
         """Change the cluster some times; False when it cannot be created."""
@@ -127,8 +144,26 @@ class Life:
         operation()
         return True
 
+    @staticmethod
+    def _patiently(function, *arguments, **fields):
+        """Return what a service says that may be in trouble itself."""
+        end = time.monotonic() + TRIES * max(TROUBLE_SECONDS)
+        while True:
+            try:
+                return function(*arguments, **fields)
+            except (AssertionError, *AWAY):
+                if time.monotonic() > end:
+                    raise
+                time.sleep(3)
+
+    def _cluster(self):
+        return self._patiently(self._magnum.cluster, self.uuid) or {}
+
+    def _groups(self):
+        return self._patiently(self._magnum.groups, self.uuid)
+
     def _call(self, method, path, body=None, **how):
-        answer = self._magnum.call(method, path, body, **how)
+        answer = self._patiently(self._magnum.call, method, path, body, **how)
         self.story.append(f"{method} {path} {body}: {answer.status_code}")
         return answer
 
@@ -146,7 +181,7 @@ class Life:
 
     def _node_group(self):
         path = f"/clusters/{self.uuid}/nodegroups"
-        if "extra" in (self._magnum.groups(self.uuid) or {}):
+        if "extra" in self._groups():
             self._call("DELETE", f"{path}/extra")
             return
         body = {"name": "extra", "flavor_id": base.FLAVOR}
@@ -170,7 +205,7 @@ class Life:
         quiet_since = time.monotonic()
         found = {}
         while time.monotonic() < end:
-            found = self._magnum.cluster(self.uuid) or {}
+            found = self._cluster()
             now = time.monotonic()
             if not found or found["status"].endswith("_IN_PROGRESS"):
                 quiet_since = now
@@ -182,7 +217,7 @@ class Life:
     def _resume(self):
         """Do as status_reason says until the cluster is complete."""
         for _ in range(TRIES):
-            groups = self._magnum.groups(self.uuid)
+            groups = self._groups()
             failed = [
                 name for name, one in groups.items() if self._is_extra(one)
             ]
@@ -206,7 +241,7 @@ class Life:
 
     def _failed_members(self):
         """Return the workers that status_reason blames."""
-        reason = self._magnum.cluster(self.uuid)["status_reason"] or ""
+        reason = self._cluster()["status_reason"] or ""
         words = reason.replace(",", " ").replace(":", " ").split()
         return sorted({one for one in words if one.startswith("worker-")})
 
@@ -220,16 +255,16 @@ class Life:
         )
 
     def _differences(self):
-        cluster = self._magnum.cluster(self.uuid) or {}
+        cluster = self._cluster()
         if not cluster or cluster["status"].endswith("_IN_PROGRESS"):
             return ["not at rest"]
         prefix = base.prefix(cluster)
         servers = [
             one.name.removeprefix(f"{prefix}-")
-            for one in self._test.demo.compute.servers(name=f"^{prefix}-")
+            for one in self._patiently(self._servers, prefix)
         ]
         found = []
-        groups = self._magnum.groups(self.uuid).values()
+        groups = self._groups().values()
         expected = sum(one["node_count"] for one in groups)
         if expected != len(servers) or len(servers) != len({*servers}):
             found.append(f"{expected} nodes are {servers}")
@@ -241,6 +276,9 @@ class Life:
             found.append("kubeadm init twice")
         return found
 
+    def _servers(self, prefix):
+        return [*self._test.demo.compute.servers(name=f"^{prefix}-")]
+
     def _hollow(self):
         path = base.ROOT / f"state/hollow/clusters/{self.uuid}.json"
         return base.json.loads(path.read_text())
@@ -251,9 +289,9 @@ class Life:
             self._call("DELETE", f"/clusters/{self.uuid}")
             end = time.monotonic() + STUCK_SECONDS
             while time.monotonic() < end:
-                if not self._magnum.exists(self.uuid):
+                if not self._patiently(self._magnum.exists, self.uuid):
                     return
-                found = self._magnum.cluster(self.uuid) or {}
+                found = self._cluster()
                 if found.get("status") == "DELETE_FAILED":
                     reason = found["status_reason"]
                     self.story.append(f"DELETE_FAILED: {reason}")
