@@ -3,7 +3,10 @@
 # turns by their number, so that API servers do not restart together.
 
 RENEW_DAYS=30
-RENEW_STATIC_PODS=(kube-apiserver kube-controller-manager kube-scheduler etcd)
+# What kubeadm's static pods listen on at 127.0.0.1; etcd: its metrics.
+declare -gA RENEW_PORTS=([kube-controller-manager]=10257 [kube-scheduler]=10259
+    [etcd]=2381)
+RENEW_STOP_SECONDS="${MAGNUM_STOP_SECONDS:-90}"
 
 renew_certificates::main() {
     local member days
@@ -21,16 +24,38 @@ renew_certificates::main() {
     renew_certificates::restart
 }
 
-# The kubelet stops a static pod whose manifest is gone and starts it anew.
+# An API server that is told to end serves for a while and needs etcd then.
 renew_certificates::restart() {
-    local name manifests="$ROOT/etc/kubernetes/manifests"
     trap renew_certificates::put_back EXIT
-    for name in "${RENEW_STATIC_PODS[@]}"; do
-        [[ -f "$manifests/$name.yaml" ]] || continue
-        mv "$manifests/$name.yaml" "$ROOT/etc/kubernetes/$name.held"
-        sleep 25
-        renew_certificates::put_back
+    renew_certificates::hold kube-apiserver kube-controller-manager \
+        kube-scheduler
+    renew_certificates::hold etcd
+    renew_certificates::put_back
+}
+
+# renew_certificates::hold NAME...: the kubelet stops a static pod whose
+# manifest is gone.
+renew_certificates::hold() {
+    local name manifests="$ROOT/etc/kubernetes/manifests"
+    for name in "$@"; do
+        [[ ! -f "$manifests/$name.yaml" ]] ||
+            mv "$manifests/$name.yaml" "$ROOT/etc/kubernetes/$name.held"
     done
+    sleep 3
+    for name in "$@"; do
+        renew_certificates::await_end "$name"
+    done
+}
+
+renew_certificates::await_end() {
+    local port second
+    port="${RENEW_PORTS[$1]:-$(config::get endpoint port)}"
+    for ((second = 0; second < RENEW_STOP_SECONDS; second++)); do
+        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || return 0
+        sleep 1
+    done
+    fail "The kubelet does not stop $1." \
+        "See crictl ps and journalctl -u kubelet on the node."
 }
 
 # Also after a run that was stopped in the middle.
