@@ -33,10 +33,23 @@ rotate_steps::control_plane() {
         kubeadm certs renew all
         rotate_steps::sign
     fi
+    rotate_steps::name_signer
     renew_certificates::restart
     systemctl restart kubelet.service
     kube::await_own_api 30
     retry 8 rotate_steps::publish
+}
+
+# The controller manager signs with a file of one certificate, or not at all.
+rotate_steps::name_signer() {
+    local manifest="$ROOT/etc/kubernetes/manifests/kube-controller-manager.yaml"
+    local held="$ROOT/etc/kubernetes/kube-controller-manager.held"
+    openssl x509 -in "$PKI_DIR/ca.crt" |
+        file::write "$PKI_DIR/signer.crt" 0644 || true
+    [[ -f "$manifest" ]] || return 0
+    mv "$manifest" "$held"
+    sed -i "s|\(--cluster-signing-cert-file=\).*|\1/etc/kubernetes/pki/signer.crt|" \
+        "$held"
 }
 
 # What programs in pods read at their start only: once, before certificates

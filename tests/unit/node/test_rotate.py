@@ -19,6 +19,12 @@ from tests.unit.node import test_lib
 
 KEY = node_samples.secrets().board_key
 KUBECONFIG = "clusters:\n- cluster:\n    certificate-authority-data: b2xk\n"
+CONTROLLER = "/etc/kubernetes/manifests/kube-controller-manager.yaml"
+SIGNING = """\
+    - --client-ca-file=/etc/kubernetes/pki/ca.crt
+    - --cluster-signing-cert-file=/etc/kubernetes/pki/{}.crt
+    - --cluster-signing-key-file=/etc/kubernetes/pki/ca.key
+"""
 CONFIGS = ("admin", "controller-manager", "scheduler", "kubelet")
 API = """
 case "$*" in
@@ -101,6 +107,15 @@ class ControlPlaneTest(RotateCase):
             self.machine.write(f"/etc/kubernetes/pki/{name}", text)
         for name in ("kube-apiserver", "etcd"):
             self.machine.write(f"/etc/kubernetes/manifests/{name}.yaml", name)
+        self.machine.write(CONTROLLER, SIGNING.format("ca"))
+
+    def assert_signs(self, result, certificate):
+        """Kubernetes' signer wants a file of one certificate."""
+        self.assertEqual(SIGNING.format("signer"), result.text(CONTROLLER))
+        self.assertEqual(
+            certificate.strip(),
+            result.text("/etc/kubernetes/pki/signer.crt").strip(),
+        )
 
     def offer(self, serial, pki):
         """Lay the secrets of a phase into the metadata."""
@@ -148,6 +163,7 @@ class ControlPlaneTest(RotateCase):
         self.assertEqual(
             "etcd", result.text("/etc/kubernetes/manifests/etcd.yaml")
         )
+        self.assert_signs(result, self.old["ca.crt"])
         self.assertIn(
             "published", [one.name for one in self.machine.root.iterdir()]
         )
@@ -166,6 +182,7 @@ class ControlPlaneTest(RotateCase):
         self.assert_ok(result)
         self.assertEqual("issue-7", self.reported(result).serial)
         self.assert_called(result, "kubeadm", "certs", "renew", "all")
+        self.assert_signs(result, self.new["ca.crt"])
         self.assertIn("OK", self.verified(self.machine, self.new["ca.crt"]))
         self.assertNotIn("OK", self.verified(self.machine, self.old["ca.crt"]))
         restarts = [c for c in result.calls_of("kubectl") if "restart" in c]
