@@ -21,12 +21,13 @@ renew_certificates::main() {
     fi
     log "the certificates end in less than $days days"
     kubeadm certs renew all
+    trap renew_certificates::put_back EXIT
     renew_certificates::restart
 }
 
 # An API server that is told to end serves for a while and needs etcd then.
+# Whoever calls this sees to it that manifests are put back in any case.
 renew_certificates::restart() {
-    trap renew_certificates::put_back EXIT
     renew_certificates::hold kube-apiserver kube-controller-manager \
         kube-scheduler
     renew_certificates::hold etcd

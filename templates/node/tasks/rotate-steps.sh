@@ -9,10 +9,12 @@ rotate_steps::main() {
     metadata::load
     serial="$(trust::wanted)"
     if is_control_plane; then
+        # shellcheck source=templates/node/tasks/renew-certificates.sh
+        source "$MAGNUM_HOME/tasks/renew-certificates.sh"
         retry 60 lease::take || fail \
             "Another control-plane member did not end its work in time." \
             "See kubectl --namespace kube-system get lease $LEASE."
-        trap lease::release EXIT
+        trap rotate_steps::end EXIT
         lease::keep
         rotate_steps::control_plane "$serial"
     else
@@ -20,11 +22,14 @@ rotate_steps::main() {
     fi
 }
 
+rotate_steps::end() {
+    renew_certificates::put_back
+    lease::release
+}
+
 rotate_steps::control_plane() {
     # shellcheck source=templates/node/phases/secrets.sh
     source "$MAGNUM_HOME/phases/secrets.sh"
-    # shellcheck source=templates/node/tasks/renew-certificates.sh
-    source "$MAGNUM_HOME/tasks/renew-certificates.sh"
     renew_certificates::put_back
     [[ "$1" != issue-* ]] || rotate_steps::refresh_pods "$1"
     secrets::put_pki
