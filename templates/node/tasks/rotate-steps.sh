@@ -36,6 +36,8 @@ rotate_steps::control_plane() {
     rotate_steps::trust <"$PKI_DIR/ca.crt"
     if [[ "$1" == issue-* ]]; then
         kubeadm certs renew all
+        # It leaves but the first CA in kubeconfigs.
+        rotate_steps::trust <"$PKI_DIR/ca.crt"
         rotate_steps::sign
     fi
     rotate_steps::name_signer

@@ -55,6 +55,16 @@ print(base64.b64decode(json.load(sys.stdin)["spec"]["request"]).decode())' \
 esac
 """
 
+RENEW = """
+# As the real one does: but the first CA stays in kubeconfigs.
+for name in admin controller-manager scheduler; do
+    first="$(openssl x509 -in "$MAGNUM_ROOT/etc/kubernetes/pki/ca.crt" |
+        base64 -w 0)"
+    sed -i -E "s|(certificate-authority-data: ).*|\\1$first|" \
+        "$MAGNUM_ROOT/etc/kubernetes/$name.conf"
+done
+"""
+
 
 class RotateCase(base.NodeTestCase):
     def give(self, machine, metadata, own):
@@ -72,7 +82,12 @@ class RotateCase(base.NodeTestCase):
         return machine.run(
             "task",
             name,
-            stubs={"kubectl": API, "curl": test_lib.KEEP_POSTS, "sleep": ""},
+            stubs={
+                "kubectl": API,
+                "kubeadm": RENEW,
+                "curl": test_lib.KEEP_POSTS,
+                "sleep": "",
+            },
             HOLDER=base.CONTROL_PLANE_METADATA["name"],
             **environment,
         )
@@ -189,6 +204,12 @@ class ControlPlaneTest(RotateCase):
         self.assertEqual("issue-7", self.reported(result).serial)
         self.assert_called(result, "kubeadm", "certs", "renew", "all")
         self.assert_signs(result, self.new["ca.crt"])
+        both = self.both(self.new, self.old)["ca.crt"]
+        for name in CONFIGS:
+            path = f"etc/kubernetes/{name}.conf"
+            self.assertEqual(
+                both.strip(), self.shown(self.machine, path).strip(), name
+            )
         self.assertIn("OK", self.verified(self.machine, self.new["ca.crt"]))
         self.assertNotIn("OK", self.verified(self.machine, self.old["ca.crt"]))
         restarts = [c for c in result.calls_of("kubectl") if "restart" in c]
