@@ -14,17 +14,12 @@ rotate_steps::main() {
         retry 60 lease::take || fail \
             "Another control-plane member did not end its work in time." \
             "See kubectl --namespace kube-system get lease $LEASE."
-        trap rotate_steps::end EXIT
+        trap 'renew_certificates::put_back; lease::release' EXIT
         lease::keep
         rotate_steps::control_plane "$serial"
     else
         rotate_steps::worker "$serial"
     fi
-}
-
-rotate_steps::end() {
-    renew_certificates::put_back
-    lease::release
 }
 
 rotate_steps::control_plane() {
@@ -49,14 +44,9 @@ rotate_steps::control_plane() {
 
 # The controller manager signs with a file of one certificate, or not at all.
 rotate_steps::name_signer() {
-    local manifest="$ROOT/etc/kubernetes/manifests/kube-controller-manager.yaml"
-    local held="$ROOT/etc/kubernetes/kube-controller-manager.held"
-    openssl x509 -in "$PKI_DIR/ca.crt" |
-        file::write "$PKI_DIR/signer.crt" 0644 || true
-    [[ -f "$manifest" ]] || return 0
-    mv "$manifest" "$held"
-    sed -i "s|\(--cluster-signing-cert-file=\).*|\1/etc/kubernetes/pki/signer.crt|" \
-        "$held"
+    openssl x509 -in "$PKI_DIR/ca.crt" -out "$PKI_DIR/signer.crt"
+    renew_certificates::hold kube-controller-manager
+    sed -i '/signing-cert/s/ca\.crt/signer.crt/' "$ROOT"/etc/kubernetes/*.held
 }
 
 # What programs in pods read at their start only: once, before certificates
@@ -71,10 +61,10 @@ rotate_steps::refresh_pods() {
         kube::as_admin --namespace kube-system rollout restart "$name"
     done < <(kube::as_admin --namespace kube-system get \
         daemonsets,deployments --output name)
+    # Waits for each; kubectl says itself what is not through.
     while IFS= read -r name; do
         kubectl --kubeconfig "$ADMIN_CONFIG" --namespace kube-system \
-            rollout status "$name" --timeout 300s ||
-            log "$name is not through"
+            rollout status "$name" --timeout 300s || true
     done < <(kube::as_admin --namespace kube-system get \
         daemonsets,deployments --output name)
     kube::as_admin annotate --overwrite namespace kube-system \
