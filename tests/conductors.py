@@ -76,6 +76,7 @@ class Conductors(magnum_service.MagnumService):
             ("magnum_k8s_driver.session.cloud_module.user_facts", self._facts),
             ("magnum_k8s_driver.session._lock", lambda: self.cloud.lock),
             ("magnum_k8s_driver.session.time", clock),
+            ("magnum_k8s_driver.patience.time", clock),
             ("magnum_k8s_driver.monitor.time", clock),
             ("magnum_k8s_driver.rotations.time", clock),
             (
